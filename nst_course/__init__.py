@@ -1,0 +1,52 @@
+"""nst_course: neural style transfer, step by step, with numbers that come out right on today's TensorFlow.
+
+The graded functions of the course assignment "Art Generation with Neural Style Transfer" (`compute_content_cost`,
+`gram_matrix`, `compute_layer_style_cost`, `compute_style_cost`, `total_cost`, `model_nn`), a loader that turns a
+published weights file into a VGG, and what is needed around them. TensorFlow is imported when a name first needs it.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "costs": ("compute_content_cost", "compute_layer_style_cost", "gram_matrix", "total_cost"),
+    "download": ("download_weights",),
+    "expected": ("EXPECTED", "expected"),
+    "images": (
+        "ImageError",
+        "denormalize_image",
+        "generate_noise_image",
+        "read_image",
+        "reshape_and_normalize_image",
+        "resize_image",
+        "save_image",
+    ),
+    "session": (
+        "DivergenceError",
+        "STYLE_LAYERS",
+        "Step",
+        "compute_style_cost",
+        "load_vgg_model",
+        "model_nn",
+        "paint",
+        "print_costs",
+    ),
+    "vgg": ("Activations", "LayerNotFoundError", "forward"),
+    "weights": ("VGGWeights", "WeightsError", "find_weights", "load_weights"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

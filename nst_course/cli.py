@@ -1,0 +1,212 @@
+"""The ``nst-course`` command. Thin: every verb calls one library function and says what came of it."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+from . import __version__
+
+
+def main(argv=None):
+    """Run the ``nst-course`` command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The words behind the command's name; by default those it was called with.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when all went well, 1 for an error or a value that is off, 130 after Ctrl-C.
+    """
+    # TensorFlow's start-up notes would bury ours. Errors are still shown.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (ValueError, ArithmeticError, OSError, LookupError, ImportError) as error:
+        print(f"nst-course: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="nst-course", description="Learn neural style transfer by doing it.")
+    parser.add_argument("--version", action="version", version=f"nst-course {__version__}")
+    verbs = parser.add_subparsers(title="what to do", required=True, metavar="VERB")
+
+    def verb(name, run, text):
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    demo = verb("demo", _demo, "run the whole assignment on a photograph and check the expected values")
+    demo.add_argument("-o", "--output", default="output/generated_image.jpg", help="picture to write (%(default)s)")
+    _add_run_options(demo)
+
+    stylize = verb("stylize", _stylize, "paint one picture in the style of another")
+    stylize.add_argument("content", help="picture that is painted")
+    stylize.add_argument("style", help="picture whose style is taken")
+    stylize.add_argument("-o", "--output", required=True, help="picture to write")
+    stylize.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
+    stylize.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
+    stylize.add_argument("--alpha", type=float, default=10, help="weight of the content cost (%(default)s)")
+    stylize.add_argument("--beta", type=float, default=40, help="weight of the style cost (%(default)s)")
+    _add_run_options(stylize)
+
+    verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
+    verb("notebook", _notebook, "open JupyterLab at the notebooks")
+
+    weights = verb("weights", None, "look into a weights file, or fetch the published ones")
+    actions = weights.add_subparsers(title="what to do", required=True, metavar="VERB")
+    inspect = actions.add_parser("inspect", help="say which network, layers and checksum a file has")
+    inspect.add_argument("file", help="a .mat or .h5 file")
+    inspect.set_defaults(run=_inspect)
+    download = actions.add_parser("download", help="fetch the published VGG-19 weights")
+    download.add_argument("--source", choices=["vlfeat", "keras"], default="vlfeat", help="535 or 80 MB (%(default)s)")
+    download.add_argument("--folder", help="where to keep the file (pretrained-model/ of the project)")
+    download.set_defaults(run=_download)
+    return parser
+
+
+def _add_run_options(parser):
+    parser.add_argument("--iterations", type=_count, default=200, metavar="N", help="steps (%(default)s)")
+    parser.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
+
+
+def _count(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, found {number}")
+    return number
+
+
+def _demo(args):
+    from skimage import data
+
+    from .images import read_image, resize_image
+    from .weights import repository_folder
+
+    print("Content: the astronaut Eileen Collins (NASA, from scikit-image). Style: our own brush strokes.")
+    content = resize_image(data.astronaut(), width=400, height=300)
+    style = read_image(repository_folder("images") / "brush_strokes.png")
+    status = _print_table(course_run=False)
+    return _paint(args, content, style, seed=3) or status
+
+
+def _stylize(args):
+    from .images import read_image, resize_image
+
+    if pathlib.Path(args.output).resolve() in (pathlib.Path(p).resolve() for p in (args.content, args.style)):
+        raise ValueError(
+            f"Expected a new file to write to; {args.output} is one of your pictures. Choose another name."
+        )
+    content = read_image(args.content)
+    if args.size is not None:
+        content = resize_image(content, width=args.size)
+    return _paint(args, content, read_image(args.style), seed=args.seed, alpha=args.alpha, beta=args.beta)
+
+
+def _paint(args, content, style, **settings):
+    """Run the assignment with a bar, and write the picture even if the run is cut short."""
+    from .images import check_output, save_image
+    from .session import DivergenceError, paint
+
+    check_output(args.output)
+    steps = []
+    with _bar(args.iterations) as bar:
+
+        def callback(step):
+            steps.append(step.iteration)
+            bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
+            bar.update()
+
+        try:
+            picture = paint(
+                content, style, weights=args.weights, num_iterations=args.iterations, callback=callback, **settings
+            )
+        except DivergenceError as error:
+            save_image(args.output, error.image)
+            raise
+    save_image(args.output, picture)
+    print(f"Picture: {pathlib.Path(args.output).resolve()}")
+    return 0 if len(steps) == args.iterations else 128 + signal.SIGINT
+
+
+@contextlib.contextmanager
+def _bar(total):
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="it", desc="Painting") as bar:
+        yield bar
+
+
+def _check(args):
+    return _print_table(course_run=True)
+
+
+def _print_table(course_run):
+    """Print the expected values beside this machine's; return 1 if one is off."""
+    from .expected import EXPECTED
+
+    status = 0
+    for row in EXPECTED:
+        if row.holds_for != "any" and not course_run:
+            continue
+        measured = row.measure()
+        if measured is None:
+            verdict = f"not checked: needs {row.holds_for}"
+        else:
+            ok = row.matches(measured)
+            status = status if ok else 1
+            verdict = f"{'ok ' if ok else 'OFF'} {_numbers(measured)}"
+        print(f"{row.name:14} expected {_numbers(row.value)}  {verdict}")
+    return status
+
+
+def _numbers(values):
+    import numpy as np
+
+    return " ".join(f"{value:.7g}" for value in np.ravel(values))
+
+
+def _notebook(args):
+    from .weights import repository_folder
+
+    folder = repository_folder("notebooks")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Expected the notebooks; there are none at {folder}. Work in a clone of the project.")
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])
+
+
+def _inspect(args):
+    from .download import PUBLISHED, checksums
+    from .weights import VGGWeights
+
+    weights = VGGWeights.read(args.file)
+    sums = checksums(args.file)
+    known = next((PUBLISHED[s] for s in sums if s in PUBLISHED), "not one of the published files we know")
+    print(f"{args.file}: {weights.network}, {weights.layout}")
+    print(f"This is {known}.")
+    if weights.description:
+        print(f"It says of itself: {weights.description}")
+    print("\n".join(sums))
+    for name in weights.layers:
+        W, b = weights[name]
+        print(f"{name}  kernel {'x'.join(map(str, W.shape))}  bias {b.size}")
+    return 0
+
+
+def _download(args):
+    from .download import SOURCES, download_weights
+
+    print(f"Fetching {SOURCES[args.source].file}, {SOURCES[args.source].n_bytes / 1e6:.0f} MB")
+    print(f"Weights: {download_weights(args.source, args.folder)}")
+    return 0

@@ -1,0 +1,181 @@
+"""VGG-16 and VGG-19 as tables of layers, and the one forward pass that walks a table.
+
+A VGG [1]_ is five blocks of 3 x 3 convolutions, each followed by ReLU, each block closed by a 2 x 2 pooling, then three
+fully connected layers. Layers are called as in the course: ``conv4_2`` is the activation after ReLU, ``conv4_2/pre``
+the value before it, ``avgpool1`` or ``maxpool1`` the pools. ``relu4_2`` and Keras' ``block4_conv2`` mean ``conv4_2``.
+
+References
+----------
+.. [1] K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014,
+   arXiv:1409.1556, table 1, columns D and E.
+"""
+
+import difflib
+import re
+
+POOLING = {"average": "avgpool", "max": "maxpool"}
+
+
+def _convolutions(*per_block):
+    return tuple(f"conv{b}_{i}" for b, n in enumerate(per_block, start=1) for i in range(1, n + 1))
+
+
+#: The convolutions of each network, in order. A pool follows the last one of each block.
+NETWORKS = {"VGG-19": _convolutions(2, 2, 4, 4, 4), "VGG-16": _convolutions(2, 2, 3, 3, 3)}
+
+#: The classifier behind pool 5: fully connected layers, written as convolutions in the published files.
+CLASSIFIER = ("fc6", "fc7", "fc8")
+
+
+class LayerNotFoundError(KeyError):
+    """A layer was asked for that the network does not have."""
+
+    def __str__(self):
+        # KeyError would show the message in quotes, with its line breaks escaped.
+        return str(self.args[0])
+
+
+class Activations(dict):
+    """The course's dictionary: layer name to activation, in the order of the network.
+
+    Looking a layer up by another usual name works (``relu4_2``, ``block4_conv2``), and ``conv4_2/pre`` is the value
+    before ReLU. Iterating gives the course's names only.
+
+    Raises
+    ------
+    LayerNotFoundError
+        A KeyError that names the nearest layer there is.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pre = {}
+
+    def __missing__(self, name):
+        """Find a layer under its other names, or say which one was meant."""
+        canonical = canonical_layer(name)
+        if canonical.endswith("/pre") and canonical[:-4] in self.pre:
+            return self.pre[canonical[:-4]]
+        if canonical != name and canonical in self:
+            return self[canonical]
+        raise LayerNotFoundError(unknown_layer(name, self))
+
+
+def canonical_layer(name):
+    """Return the course's name of a layer.
+
+    Parameters
+    ----------
+    name : str
+        ``conv4_2``, ``relu4_2`` or ``block4_conv2``, each optionally followed by ``/pre``.
+
+    Returns
+    -------
+    str
+        ``conv4_2`` or ``conv4_2/pre``; a name of another form is returned as it is.
+    """
+    return re.sub(r"^(?:relu(\d)_|block(\d)_conv)(\d)(?=$|/pre$)", r"conv\1\2_\3", str(name))
+
+
+def unknown_layer(name, known):
+    """Write the sentence for a layer that is not there.
+
+    Parameters
+    ----------
+    name : str
+        The layer asked for.
+    known : iterable of str
+        The layers there are, in order.
+
+    Returns
+    -------
+    str
+        What was expected, what was found, and the nearest name to type instead.
+    """
+    known = [layer for layer in known if layer != "input"]
+    span = f"{known[0]} .. {known[-1]}" if known else "no layer at all"
+    near = difflib.get_close_matches(canonical_layer(name), known, n=1, cutoff=0.5)
+    complete = any(canonical_layer(name).removesuffix("/pre") in table for table in NETWORKS.values())
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    if complete and near != [name]:
+        hint += " The layer belongs to a VGG, but not to these weights: load a file that has it."
+    return f"There is no layer {name!r} in this network; it has {span}.{hint}"
+
+
+def forward(weights, image, *, pooling="average", classifier=False, last=None):
+    r"""Run a picture through the network and keep every activation.
+
+    .. math:: a^{[l]} = \max(0,\; W^{[l]} * a^{[l-1]} + b^{[l]})
+
+    Convolutions are padded with zeros to keep their size ("SAME"); pools halve it, rounding up.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        Kernels of shape (3, 3, n_C_previous, n_C) and biases; how many layers and channels there are is read off them.
+    image : tensor or variable, shape (m, n_H, n_W, 3)
+        RGB with the ImageNet mean subtracted.
+    pooling : {"average", "max"}, optional
+        The course pools by average, the network was trained with max.
+    classifier : bool, optional
+        Also compute the fully connected layers and the softmax, ``fc6``, ``fc7``, ``fc8``, ``prob``. They see 224 x 224
+        pixels at a time; a larger picture gives one answer for each position.
+    last : str, optional
+        The last layer that is needed; the network is cut after it.
+
+    Returns
+    -------
+    Activations
+        ``conv1_1`` .. ``conv5_4``, ``avgpool1`` .. ``avgpool5`` (or ``maxpool1`` ..), each a tensor of shape
+        (m, n_H, n_W, n_C).
+
+    Raises
+    ------
+    ValueError
+        If `pooling` is unknown, or the picture is too small for the classifier.
+    LayerNotFoundError
+        If the file has no such layer as `last`, or no classifier.
+    """
+    import tensorflow as tf
+
+    if pooling not in POOLING:
+        raise ValueError(f"pooling must be 'average' or 'max'; found {pooling!r}.")
+    pool = tf.nn.avg_pool2d if pooling == "average" else tf.nn.max_pool2d
+    table = NETWORKS[weights.network]
+    wanted = None if last is None else canonical_layer(last).removesuffix("/pre")
+    layers = Activations()
+    a = image
+    for name, following in zip(table, (*table[1:], "")):
+        if name not in weights:
+            break  # a file that stops early has the layers it has
+        W, bias = weights[name]
+        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, tf.constant(W), 1, "SAME"), tf.constant(bias))
+        a = layers[name] = tf.nn.relu(layers.pre[name])
+        if name == wanted:
+            return layers
+        block = name[4]
+        if not following.startswith(f"conv{block}"):
+            a = layers[f"{POOLING[pooling]}{block}"] = pool(a, 2, 2, "SAME")
+            if last == f"{POOLING[pooling]}{block}":
+                return layers
+    if last is not None and not classifier:
+        raise LayerNotFoundError(unknown_layer(last, layers))
+    if classifier:
+        _classify(weights, a, layers)
+    return layers
+
+
+def _classify(weights, a, layers):
+    """Add fc6, fc7, fc8 and prob behind the last pool."""
+    import tensorflow as tf
+
+    for name in CLASSIFIER:
+        W, bias = weights[name]
+        if a.shape[1] < W.shape[0] or a.shape[2] < W.shape[1]:
+            raise ValueError(
+                f"{name} looks at {W.shape[0]} x {W.shape[1]} positions at once; found {a.shape[1]} x {a.shape[2]}. "
+                "Give the classifier a picture of at least 224 x 224 pixels."
+            )
+        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, tf.constant(W), 1, "VALID"), tf.constant(bias))
+        a = layers[name] = layers.pre[name] if name == "fc8" else tf.nn.relu(layers.pre[name])
+    layers["prob"] = tf.nn.softmax(a)
