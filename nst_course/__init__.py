@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "costs": ("compute_content_cost", "compute_layer_style_cost", "gram_matrix", "total_cost"),
     "download": ("download_weights",),
-    "expected": ("EXPECTED", "expected"),
+    "expected": ("EXPECTED", "expected_value"),
     "images": (
         "ImageError",
         "denormalize_image",
@@ -22,6 +22,7 @@ _HOMES = {
         "resize_image",
         "save_image",
     ),
+    "plots": ("show_costs", "show_feature_maps", "show_gram", "show_pictures"),
     "session": (
         "DivergenceError",
         "STYLE_LAYERS",

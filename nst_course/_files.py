@@ -3,7 +3,7 @@
 import contextlib
 import os
 import pathlib
-import tempfile
+import secrets
 
 
 @contextlib.contextmanager
@@ -28,23 +28,18 @@ def whole_file(path):
     path = pathlib.Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"Expected the name of a file to write; {path} is a folder. Add a file name to it.")
-    temporary = None
+    # Not by tempfile, whose files only their owner may read: a picture is as readable as its folder's other files.
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
-        os.close(handle)
-        yield pathlib.Path(temporary)
-        # mkstemp makes files only their owner may read; a picture is as readable as its folder's other files.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        open(temporary, "xb").close()
+        yield temporary
         os.replace(temporary, path)
-        temporary = None
     except OSError as error:
-        reason = error.strerror or error
-        message = f"Could not write {path}: {reason}. Free some space or choose another folder."
-        raise type(error)(error.errno, message) from error
+        if error.errno is None:  # not the system's: a library's own error about what is being written
+            raise
+        message = f"Could not write {path}: {error.strerror}. Free some space or choose another folder."
+        raise OSError(error.errno, message) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)

@@ -16,13 +16,13 @@ import zlib
 import numpy as np
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_TEXT = {16: "utf-8", 17: "utf-16", 18: "utf-32", 4: "utf-16", 2: "latin-1"}
+_TEXT = {16: "utf-8", 17: "utf-16", 18: "utf-32", 4: "utf-16"}
 _CELL, _STRUCT, _CHAR, _NUMERIC = 1, 2, 4, range(6, 16)
-_CLASSES = dict(zip(_NUMERIC, ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")))
 
 #: Nothing in a VGG comes near these. They bound what a hostile file can make us hold or wait for.
 MAX_ARRAY_BYTES = 2**29
 MAX_FILE_BYTES = 2**30
+MAX_NUMBERS = 2**28
 MAX_ARRAYS = 50_000
 MAX_DEPTH = 8
 
@@ -35,7 +35,7 @@ class _Inflate(io.RawIOBase):
     """A compressed element as a stream of its content, at most `limit` bytes of it."""
 
     def __init__(self, file, n_bytes, limit):
-        self._file, self._left, self._limit = file, n_bytes, limit
+        self._file, self._left, self.limit = file, n_bytes, limit
         self._zlib = zlib.decompressobj()
 
     def readable(self):
@@ -47,9 +47,12 @@ class _Inflate(io.RawIOBase):
             if not packed:
                 packed = self._file.read(min(self._left, 2**18))
                 self._left -= len(packed)
-            data = self._zlib.decompress(packed, len(buffer))
-            self._limit -= len(data)
-            if self._limit < 0:
+            try:
+                data = self._zlib.decompress(packed, len(buffer))
+            except zlib.error as error:
+                raise MatFileError(f"it is damaged: {error}") from error
+            self.limit -= len(data)
+            if self.limit < 0:
                 raise MatFileError(f"it unpacks to more than {MAX_FILE_BYTES:,} bytes")
             if data or not packed or self._zlib.eof:
                 buffer[: len(data)] = data
@@ -61,7 +64,7 @@ class _Elements:
 
     def __init__(self, stream, order):
         self._stream, self._order = stream, order
-        self._arrays = 0
+        self._arrays = self._numbers = 0
 
     def exactly(self, n_bytes):
         data = self._stream.read(n_bytes)
@@ -95,6 +98,22 @@ class _Elements:
         self.exactly(-n_bytes % 8)
         return kind, data
 
+    def _count(self, arrays=0, numbers=0):
+        """Refuse to hold more than any network needs, however few bytes it comes from."""
+        self._arrays += arrays
+        self._numbers += numbers
+        if self._arrays > MAX_ARRAYS:
+            raise MatFileError(f"it holds more than {MAX_ARRAYS:,} arrays")
+        if self._numbers > MAX_NUMBERS:
+            raise MatFileError(f"it holds more than {MAX_NUMBERS:,} numbers")
+
+    def integers(self):
+        """Read a short list of integers, as flags, dimensions and lengths are."""
+        values = self.numbers()
+        if values.size == 0 or values.dtype.kind == "f":
+            raise MatFileError("an array's header makes no sense")
+        return values.tolist()
+
     def numbers(self, limit=2**16):
         kind, data = self.data(limit)
         if kind not in _NUMBERS:
@@ -106,26 +125,25 @@ class _Elements:
 
     def header(self):
         """Read what stands before an array's content: (class, dimensions, name)."""
-        flags = self.numbers()
-        dims = [int(n) for n in self.numbers()]
+        flags = self.integers()
+        dims = self.integers()
         _, name = self.data()
-        if len(flags) < 1 or not 1 <= len(dims) <= 8 or min(dims) < 0:
+        if len(dims) > 8 or min(dims) < 0:
             raise MatFileError("an array's header makes no sense")
-        return int(flags[0]) & 0xFF, dims, bytes(name).decode("latin-1")
+        return flags[0] & 0xFF, dims, bytes(name).decode("latin-1")
 
     def array(self, depth=0):
         """Read one array element whole: ndarray, str, list (cell) or list of dict (struct)."""
-        self._arrays += 1
-        if self._arrays > MAX_ARRAYS:
-            raise MatFileError(f"it holds more than {MAX_ARRAYS:,} arrays")
+        self._count(arrays=1)
         kind, n_bytes, small = self.tag()
         if kind != 14 or small is not None:
             raise MatFileError(f"an array is expected where an element of type {kind} stands")
         if n_bytes == 0:
             return np.empty((0, 0))
-        return self.content(*self.header(), depth=depth)
+        array_class, dims, _ = self.header()
+        return self.content(array_class, dims, depth)
 
-    def content(self, array_class, dims, name, depth=0):
+    def content(self, array_class, dims, depth=0):
         if depth > MAX_DEPTH:
             raise MatFileError("its arrays are nested too deeply")
         if array_class == _CELL:
@@ -134,12 +152,20 @@ class _Elements:
             return self._struct(dims, depth)
         if array_class == _CHAR:
             kind, data = self.data()
-            return bytes(data).decode(_TEXT.get(kind, "latin-1"), errors="replace")
+            encoding = _TEXT.get(kind, "latin-1")
+            if encoding in ("utf-16", "utf-32"):
+                encoding += "-le" if self._order == "<" else "-be"
+            return bytes(data).decode(encoding, errors="replace")
         if array_class in _NUMERIC:
             values = self.numbers(MAX_ARRAY_BYTES)
             if values.size != math.prod(dims):
                 raise MatFileError(f"an array of dimensions {dims} holds {values.size} numbers")
-            return values.astype(_CLASSES[array_class], copy=False).reshape(dims, order="F")
+            self._count(numbers=values.size)
+            try:
+                # As loadmat does, numbers stay as they are stored, say doubles without a fraction as uint8.
+                return values.reshape(dims, order="F")
+            except ValueError as error:  # sizes whose product is 0 and still too much for NumPy
+                raise MatFileError(f"an array has dimensions {dims}") from error
         raise MatFileError(f"it holds an array of class {array_class}, which a network does not need")
 
     def cells(self, dims, depth=0):
@@ -147,13 +173,17 @@ class _Elements:
             yield self.array(depth + 1)
 
     def _struct(self, dims, depth):
-        length = int(self.numbers()[0])
+        length = self.integers()[0]
         _, names = self.data()
         names = bytes(names)
         if not 1 <= length <= 64:
             raise MatFileError("a struct's field names make no sense")
         fields = [names[i : i + length].split(b"\0")[0].decode("latin-1") for i in range(0, len(names), length)]
-        return [{f: self.array(depth + 1) for f in fields} for _ in range(math.prod(dims))]
+        structs = []
+        for _ in range(math.prod(dims)):
+            self._count(arrays=1)  # a struct without a field takes no bytes, so the file's size does not bound it
+            structs.append({f: self.array(depth + 1) for f in fields})
+        return structs
 
 
 def variables(file):
@@ -169,7 +199,7 @@ def variables(file):
     name : str
         The variable's name.
     read : callable
-        Reads its value, if called before the next variable is asked for. A cell array is given as an iterator that
+        Reads its value, if called before the next variable is asked for. A cell array is given as a generator that
         reads one cell at a time; a struct array as a list of dicts; text as str; numbers as ndarray.
 
     Raises
@@ -184,7 +214,7 @@ def variables(file):
         raise MatFileError("it is not a MATLAB 5 file")
     order = "<" if head[126:128] == b"IM" else ">"
     outer = _Elements(file, order)
-    position = 128
+    position, limit = 128, MAX_FILE_BYTES
     while position + 8 <= size:
         file.seek(position)
         kind, n_bytes, small = outer.tag()
@@ -194,9 +224,10 @@ def variables(file):
         position += 8 + n_bytes
         if position > size:
             raise MatFileError(f"it is truncated: {position:,} bytes are expected, {size:,} are there")
-        elements = outer
+        elements, inflate = outer, None
         if kind == 15:
-            elements = _Elements(io.BufferedReader(_Inflate(file, n_bytes, MAX_FILE_BYTES), 2**16), order)
+            inflate = _Inflate(file, n_bytes, limit)
+            elements = _Elements(io.BufferedReader(inflate, 2**16), order)
             kind, _, _ = elements.tag()
             if kind != 14:
                 raise MatFileError(f"an element of type {kind} stands where a variable is expected")
@@ -204,6 +235,8 @@ def variables(file):
         if array_class == _CELL:
             yield name, lambda e=elements, d=dims: e.cells(d)
         else:
-            yield name, lambda e=elements, c=array_class, d=dims: e.content(c, d, "")
+            yield name, lambda e=elements, c=array_class, d=dims: e.content(c, d)
+        if inflate:
+            limit = inflate.limit
     if position != size:
-        raise MatFileError(f"it is truncated: {position:,} bytes are expected, {size:,} are there")
+        raise MatFileError("it ends in the middle of its data")

@@ -37,7 +37,8 @@ def compute_content_cost(a_C, a_G):
     Raises
     ------
     ValueError
-        If the shapes differ, a dimension is unknown, the batch is not 1, or the tensors belong to two graphs.
+        If the shapes or precisions differ, a dimension is unknown, the batch is not 1, or the tensors belong to two
+        graphs.
 
     References
     ----------
@@ -100,7 +101,8 @@ def compute_layer_style_cost(a_S, a_G):
     Raises
     ------
     ValueError
-        If the shapes differ, a dimension is unknown, the batch is not 1, or the tensors belong to two graphs.
+        If the shapes or precisions differ, a dimension is unknown, the batch is not 1, or the tensors belong to two
+        graphs.
 
     References
     ----------
@@ -135,7 +137,7 @@ def total_cost(J_content, J_style, alpha=10, beta=40):
     Raises
     ------
     ValueError
-        If a weight is negative, infinite or not a number.
+        If a weight is negative, infinite or not a number, or the costs belong to two graphs.
 
     References
     ----------
@@ -143,6 +145,7 @@ def total_cost(J_content, J_style, alpha=10, beta=40):
     """
     for name, weight in (("alpha", alpha), ("beta", beta)):
         check_weight(name, weight)
+    _check_one_graph(J_content=J_content, J_style=J_style)
     return alpha * J_content + beta * J_style
 
 
@@ -170,7 +173,7 @@ def check_weight(name, weight):
 
 def _tensor(value, dtype=None):
     """Return `value` as a floating-point tensor, numbers known beforehand in the precision of `dtype`."""
-    if tf.is_tensor(value) or isinstance(value, tf.Variable):
+    if _is_tensor(value):
         return tf.convert_to_tensor(value)
     value = np.asarray(value)
     if value.dtype.kind != "f":
@@ -180,8 +183,12 @@ def _tensor(value, dtype=None):
 
 def _activation_pair(name, a, name_G, a_G):
     """Check two activations against each other and return both as tensors, with (n_H, n_W, n_C)."""
-    a_G = _tensor(a_G)
-    a = _tensor(a, dtype=a_G.dtype)
+    if _is_tensor(a):
+        a = _tensor(a)
+        a_G = _tensor(a_G, dtype=a.dtype)
+    else:
+        a_G = _tensor(a_G)
+        a = _tensor(a, dtype=a_G.dtype)
     for label, tensor in ((name, a), (name_G, a_G)):
         shape = tensor.shape
         if shape.rank != 4:
@@ -204,17 +211,36 @@ def _activation_pair(name, a, name_G, a_G):
             f"{name} and {name_G} must have the same shape; found {_show(a.shape)} and {_show(a_G.shape)}. "
             "Take both from the same layer, and resize both pictures to one size before they enter the network."
         )
-    graphs = {id(tensor.graph): tensor for tensor in (a, a_G) if _is_symbolic(tensor)}
-    if len(graphs) > 1:
+    if a.dtype != a_G.dtype:
         raise ValueError(
-            f"{name} and {name_G} must be from the same graph; found two graphs. "
-            "The graph was reset in between: run again every cell from the one that loads the model."
+            f"{name} and {name_G} must have the same precision; found {a.dtype.name} and {a_G.dtype.name}. "
+            f"Convert one of them: tf.cast({name}, {name_G}.dtype)."
         )
+    _check_one_graph(**{name: a, name_G: a_G})
     return a, a_G, tuple(int(n) for n in a_G.shape[1:])
 
 
-def _is_symbolic(tensor):
-    return not hasattr(tensor, "numpy")
+def _check_one_graph(**tensors):
+    """Raise ValueError if two symbolic tensors cannot be used together."""
+    graphs = {id(t.graph): t.graph for t in tensors.values() if _is_tensor(t) and not hasattr(t, "numpy")}
+    # The body of a loop or function is a graph of its own, which may use what the graphs around it have computed.
+    if not any(set(graphs) <= _ids_outwards(graph) for graph in graphs.values()) and graphs:
+        raise ValueError(
+            f"{' and '.join(tensors)} must be from the same graph; found two graphs. "
+            "The graph was reset in between: run again every cell from the one that loads the model."
+        )
+
+
+def _ids_outwards(graph):
+    ids = set()
+    while graph is not None:
+        ids.add(id(graph))
+        graph = getattr(graph, "outer_graph", None)
+    return ids
+
+
+def _is_tensor(value):
+    return tf.is_tensor(value) or isinstance(value, tf.Variable)
 
 
 def _show(shape):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import pathlib
 
+from ._files import whole_file
 from .weights import WeightsError, repository_folder
 
 
@@ -115,21 +116,27 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
     if source not in SOURCES:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}; found {source!r}.")
     wanted = SOURCES[source]
-    folder = pathlib.Path(folder or repository_folder("pretrained-model"))
-    downloader = pooch.HTTPDownloader(progressbar=progressbar, timeout=30)
+    target = pathlib.Path(folder or repository_folder("pretrained-model")) / wanted.file
+    # Any published file of that name will do: the reader takes both layouts, and the user's copy is not overwritten.
+    if target.is_file() and not PUBLISHED.keys().isdisjoint(checksums(target)):
+        return target
+    download = pooch.HTTPDownloader(progressbar=progressbar, chunk_size=2**18, timeout=30)
     try:
-        pooch.retrieve(wanted.url, wanted.hash, fname=wanted.file, path=folder, downloader=downloader)
+        with whole_file(target) as temporary:
+            download(wanted.url, str(temporary), None)
+            if wanted.hash not in checksums(temporary):
+                raise WeightsError(
+                    f"Expected the published {wanted.file}; what came has another checksum ({wanted.hash} is "
+                    "expected). Nothing was kept. Try again later, or try the other source with --source."
+                )
     except requests.RequestException as error:
+        if error.response is not None:
+            error.response.close()  # an answer such as 404 is left unread
         raise OSError(
             f"Could not fetch {wanted.url}: {_reason(error)}. Check the internet connection and try again, "
-            f"or fetch the file with a browser and put it into {folder}."
+            f"or fetch the file with a browser and put it into {target.parent}."
         ) from error
-    except ValueError as error:
-        raise WeightsError(
-            f"Expected the published {wanted.file}; what came has another checksum ({wanted.hash} is expected). "
-            "Nothing was kept. Try again later, or try the other source with --source."
-        ) from error
-    return folder / wanted.file
+    return target
 
 
 def _reason(error):
@@ -140,6 +147,8 @@ def _reason(error):
         return "the host did not answer in time"
     if isinstance(error, requests.HTTPError):
         return f"the host answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
     if isinstance(error, requests.ConnectionError):
         return "the host cannot be reached"
     return str(error)

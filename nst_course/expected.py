@@ -58,6 +58,21 @@ class Expected(NamedTuple):
         """
         return bool(np.allclose(np.ravel(measured), self.value, rtol=self.tolerance, atol=0))
 
+    def show(self, values):
+        """Write values with the digits the tolerance gives a meaning to, and one more.
+
+        Parameters
+        ----------
+        values : float or sequence of float
+            The expected values or measured ones.
+
+        Returns
+        -------
+        str
+        """
+        digits = max(6, round(-np.log10(self.tolerance)) + 2)
+        return " ".join(f"{value:.{digits}g}" for value in np.ravel(values))
+
 
 def _seeded(shape, seeds):
     """Draw the course's test tensors. The graph seed is 1, the op seeds are those TensorFlow 1 gave these ops."""
@@ -212,7 +227,7 @@ EXPECTED = (
 )
 
 
-def expected(name):
+def expected_value(name):
     """Look up an expected value by its name.
 
     Parameters

@@ -6,6 +6,7 @@ with the ImageNet mean (123.68, 116.779, 103.939) subtracted. Only this module c
 
 import contextlib
 import pathlib
+import threading
 import warnings
 
 import imageio.v3 as iio
@@ -19,7 +20,9 @@ from .weights import IMAGENET_MEAN
 MAX_PIXELS = 50_000_000
 
 # Pillow would also hand a file to Ghostscript and other programs; these formats it decodes itself.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+_PILLOW_LIMIT = threading.Lock()
 
 
 class ImageError(ValueError):
@@ -74,23 +77,24 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
             f"Expected a picture (JPEG, PNG, WebP, GIF, BMP, TIFF or PPM); {path} is something else. "
             "Open it in a picture viewer and save it as PNG."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:  # what Pillow raises for damaged files
-        if isinstance(error, ImageError):
-            raise
+    except (ImageError, PermissionError):
+        raise
+    except Exception as error:  # Pillow raises almost anything for damaged files
         raise ImageError(f"{path} is damaged or truncated: {error}. Save or download it again.") from error
 
 
 @contextlib.contextmanager
 def _own_pixel_limit():
     """Leave the limit on pixels to `read_image`, whose own can be raised."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of odd EXIF data and the like; the pixels are what counts.
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _PILLOW_LIMIT:  # or two threads would take each other's None for the limit to restore
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with warnings.catch_warnings():
+                # Pillow warns of odd EXIF data and the like; the pixels are what counts.
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _to_rgb(picture, path):
@@ -129,7 +133,7 @@ def resize_image(image, *, width=None, height=None):
     ValueError
         If neither size is given or one is below 1, or `image` is not a picture.
     """
-    image = _check_picture(image)
+    image = _check_picture(image, np.uint8)
     for name, size in (("width", width), ("height", height)):
         if size is not None and size < 1:
             raise ValueError(f"{name} must be at least 1 pixel; found {size}.")
@@ -256,7 +260,7 @@ def save_image(path, image):
 
 
 def check_output(path):
-    """Find out before a long run whether a picture could be saved under this name; nothing is written.
+    """Find out before a long run whether a picture could be saved under this name; only a missing folder is made.
 
     Parameters
     ----------

@@ -165,12 +165,14 @@ def compute_style_cost(model, STYLE_LAYERS=STYLE_LAYERS):
         )
     _check_graph(sess, model)
     style_activations = sess.run(outputs)
-    return tf.add_n(
-        [
-            coefficient * compute_layer_style_cost(a_S, a_G)
-            for (_, coefficient), a_S, a_G in zip(STYLE_LAYERS, style_activations, outputs)
-        ]
-    )
+    # `with sess.as_default():` makes the session the default one, but not its graph.
+    with sess.graph.as_default():
+        return tf.add_n(
+            [
+                coefficient * compute_layer_style_cost(a_S, a_G)
+                for (_, coefficient), a_S, a_G in zip(STYLE_LAYERS, style_activations, outputs)
+            ]
+        )
 
 
 def print_costs(every=20, *, digits=6, file=None):
@@ -235,7 +237,8 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
     DivergenceError
         If a cost turns NaN or infinite; it holds the last good picture.
     ValueError
-        If the picture does not fit the model, holds NaN, or the session belongs to another graph.
+        If the picture does not fit the model, holds NaN, or the session, the model, `train_step` and the costs do not
+        belong to one graph.
 
     Notes
     -----
@@ -245,7 +248,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
     if callback is None:
         callback = print_costs()
     variable = model["input"]
-    input_image = np.asarray(input_image, np.float32)
+    input_image = np.array(input_image, np.float32)  # a copy: without iterations it is what is returned
     if input_image.shape != tuple(variable.shape.as_list()):
         raise ValueError(
             f"input_image must have the model's shape {tuple(variable.shape.as_list())}; found {input_image.shape}. "
@@ -255,7 +258,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
         raise ValueError("input_image must hold finite numbers; found NaN or infinity.")
     if num_iterations < 0:
         raise ValueError(f"num_iterations must be at least 0; found {num_iterations}.")
-    _check_graph(sess, model)
+    _check_graph(sess, model, train_step=train_step, J=J, J_content=J_content, J_style=J_style)
 
     with sess.graph.as_default():
         sess.run(tf1.global_variables_initializer())
@@ -366,9 +369,10 @@ def _assign(sess, variable, image):
         sess.run(variable.assign(value), {value: image})
 
 
-def _check_graph(sess, model):
-    if sess.graph is not model["input"].graph:
-        raise ValueError(
-            "The session and the model must be from the same graph; found two graphs. The graph was reset after "
-            "one of them was made: run again every cell from the one that opens the session."
-        )
+def _check_graph(sess, model, **parts):
+    for name, part in {"the model": model["input"], **parts}.items():
+        if part.graph is not sess.graph:
+            raise ValueError(
+                f"The session and {name} must be from the same graph; found two graphs. The graph was reset after "
+                "one of them was made: run again every cell from the one that opens the session."
+            )

@@ -158,15 +158,15 @@ def forward(weights, image, *, pooling="average", classifier=False, last=None):
             a = layers[f"{POOLING[pooling]}{block}"] = pool(a, 2, 2, "SAME")
             if last == f"{POOLING[pooling]}{block}":
                 return layers
-    if last is not None and not classifier:
+    if last is not None and not (classifier and wanted in (*CLASSIFIER, "prob")):
         raise LayerNotFoundError(unknown_layer(last, layers))
     if classifier:
-        _classify(weights, a, layers)
+        _classify(weights, a, layers, wanted)
     return layers
 
 
-def _classify(weights, a, layers):
-    """Add fc6, fc7, fc8 and prob behind the last pool."""
+def _classify(weights, a, layers, wanted):
+    """Add fc6, fc7, fc8 and prob behind the last pool, as far as they are wanted."""
     import tensorflow as tf
 
     for name in CLASSIFIER:
@@ -178,4 +178,6 @@ def _classify(weights, a, layers):
             )
         layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, tf.constant(W), 1, "VALID"), tf.constant(bias))
         a = layers[name] = layers.pre[name] if name == "fc8" else tf.nn.relu(layers.pre[name])
+        if name == wanted:
+            return
     layers["prob"] = tf.nn.softmax(a)

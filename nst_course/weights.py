@@ -8,6 +8,8 @@ wrote. Kernels are kept as the ``.mat`` stores them: (height, width, channels in
 import contextlib
 import dataclasses
 import hashlib
+import itertools
+import math
 import os
 import pathlib
 import re
@@ -201,7 +203,8 @@ def _checked(parameters, source):
         )
     ordered, n_in = {}, 3
     for name in [*table[: len(names)], *(n for n in CLASSIFIER if n in parameters)]:
-        W, b = (np.ascontiguousarray(p, dtype=np.float32) for p in parameters[name])
+        with np.errstate(over="ignore"):  # a double too large for float32 becomes infinite, which is refused below
+            W, b = (np.ascontiguousarray(p, dtype=np.float32) for p in parameters[name])
         b = b.ravel()
         size = (3, 3) if name.startswith("conv") else W.shape[:2]
         if W.ndim != 4 or W.shape[:3] != (*size, n_in) or W.size == 0 or b.shape != W.shape[3:]:
@@ -246,31 +249,35 @@ def _read_mat(cls, path, classifier, retry):
     try:
         with open(path, "rb") as file:
             for name, read in variables(file):
+                if name not in ("layers", "meta", "normalization", "description", "classes"):
+                    continue
+                if name in found:
+                    raise MatFileError(f"it holds two variables called {name}")
+                found[name] = None
                 if name == "layers":
-                    for cell in read():
-                        layer, value, is_last = _mat_parameters(cell)
+                    cells = read()
+                    for cell in cells if isinstance(cells, types.GeneratorType) else ():
+                        layer, value = _mat_parameters(cell)
                         if value is not None and (classifier or layer.startswith("conv")):
                             parameters[layer] = value
-                        if is_last and not classifier:
+                        if layer == "pool5" and not classifier:
                             break
-                elif name in ("meta", "normalization", "description", "classes"):
-                    found[name] = read() if name != "normalization" else True
-    except (MatFileError, UnicodeDecodeError, MemoryError) as error:
-        raise WeightsError(f"Expected MatConvNet weights; {path} cannot be read: {error}. {retry}") from error
-    except Exception as error:  # zlib.error is not a subclass of anything narrower
-        if type(error).__module__ != "zlib":
-            raise
-        raise WeightsError(f"Expected MatConvNet weights; {path} is damaged or truncated: {error}. {retry}") from error
+                elif name != "normalization":
+                    found[name] = read()
+    except (MatFileError, MemoryError) as error:
+        reason = str(error) or "it asks for more memory than there is"
+        raise WeightsError(f"Expected MatConvNet weights; {path} cannot be read: {reason}. {retry}") from error
     if not parameters:
         raise WeightsError(f"Expected MatConvNet weights; {path} holds no cell array of VGG layers. {retry}")
     meta = _first(found.get("meta"))
-    classes = _first(meta.get("classes") or found.get("classes")).get("description") or ()
+    classes = _first(meta.get("classes", found.get("classes"))).get("description")
+    description = meta.get("description", found.get("description"))
     return cls(
         parameters,
         source=str(path),
         layout="MatConvNet, old (normalization)" if "normalization" in found else "MatConvNet, new (meta)",
-        description=str(meta.get("description") or found.get("description") or ""),
-        classes=tuple(str(c) for c in classes),
+        description=description if isinstance(description, str) else "",
+        classes=tuple(c for c in classes if isinstance(c, str)) if isinstance(classes, list) else (),
     )
 
 
@@ -280,20 +287,16 @@ def _first(structs):
 
 
 def _mat_parameters(cell):
-    """Return (name, (W, b) or None, whether the convolutions end here) of one layer's struct."""
+    """Return (name, (W, b) or None) of one layer's struct."""
+    # By the fields' names, not by place: a layer's name and its {W, b} have changed places between the two layouts.
     fields = _first(cell)
-    # By content, not by place: a layer's name and its {W, b} have changed places between the two layouts.
-    names = [v for v in fields.values() if isinstance(v, str)]
-    name = next((v for v in names if _LAYER.fullmatch(v)), "")
-    value = next((v for v in fields.values() if isinstance(v, list) and len(v) == 2), None)
-    if value is None and "filters" in fields and "biases" in fields:
-        value = fields["filters"], fields["biases"]
-    if not name or value is None or not all(isinstance(v, np.ndarray) and v.dtype.kind in "fiu" for v in value):
-        value = None
-    elif name.startswith("fc") and value[0].ndim == 2:
-        # MATLAB drops trailing axes of length 1, loadmat-style readers give (1, 1, in, out) back as it was written.
-        value = value[0].reshape(1, 1, *value[0].shape), value[1]
-    return name, value, "pool5" in names
+    name, value = fields.get("name"), fields.get("weights")
+    if value is None:  # the first MatConvNet had these
+        value = [fields.get("filters"), fields.get("biases")]
+    if not isinstance(name, str):
+        return "", None
+    pair = isinstance(value, list) and len(value) == 2 and all(isinstance(v, np.ndarray) for v in value)
+    return name, value if pair and _LAYER.fullmatch(name) else None
 
 
 def _mat_table(weights):
@@ -331,32 +334,38 @@ def _read_keras(path):
     """Read Keras' block1_conv1 .. and turn conv1_1 from BGR to RGB."""
     import h5py
 
-    parameters = {}
+    from ._matfile import MAX_ARRAY_BYTES
+
+    retry = "Fetch the file that fits with: nst-course weights download --source keras"
+    parameters, n_bytes = {}, 0
     try:
         with h5py.File(path, "r") as file:
             for layer, group in _hard_links(file, h5py.Group):
                 match = re.fullmatch(r"block(\d)_conv(\d)", layer)
-                if match:
-                    arrays = dict(_datasets(group))
-                    name = "conv{}_{}".format(*match.groups())
-                    try:
-                        parameters[name] = _one(arrays, "W"), _one(arrays, "b")
-                    except KeyError as error:
-                        raise WeightsError(
-                            f"Expected {layer} of {path} to hold a kernel and a bias; {error}."
-                        ) from None
-    except (OSError, RuntimeError, KeyError, MemoryError) as error:
-        raise WeightsError(
-            f"Expected Keras VGG weights; {path} is damaged or truncated: {error}. "
-            "Delete it and fetch it again with: nst-course weights download --source keras"
-        ) from error
+                if not match:
+                    continue
+                datasets = dict(_datasets(group))
+                pair = _ending(datasets, "_W_1:0", "kernel:0", "kernel"), _ending(datasets, "_b_1:0", "bias:0", "bias")
+                if None in pair:
+                    found = ", ".join(datasets) or "nothing"
+                    raise WeightsError(
+                        f"Expected {layer} of {path} to hold a kernel and a bias; it holds {found}. {retry}"
+                    )
+                n_bytes += sum(_bytes_to_read(dataset) for dataset in pair)
+                if n_bytes > MAX_ARRAY_BYTES:
+                    raise WeightsError(
+                        f"Expected at most {MAX_ARRAY_BYTES:,} bytes of kernels; {path} declares {n_bytes:,}. {retry}"
+                    )
+                parameters["conv{}_{}".format(*match.groups())] = pair[0][()], pair[1][()]
+    except WeightsError:
+        raise
+    except Exception as error:  # h5py turns what the C library says of damaged files into almost any exception
+        raise WeightsError(f"Expected Keras VGG weights; {path} is damaged or truncated: {error}. {retry}") from error
     if "conv1_1" not in parameters:
-        raise WeightsError(
-            f"Expected Keras VGG weights with a layer block1_conv1; {path} has none. "
-            "Fetch the file that fits with: nst-course weights download --source keras"
-        )
+        raise WeightsError(f"Expected Keras VGG weights with a layer block1_conv1; {path} has none. {retry}")
     W, b = parameters["conv1_1"]
-    parameters["conv1_1"] = W[:, :, ::-1], b
+    if W.ndim == 4:  # of another shape it is refused later, with the other layers
+        parameters["conv1_1"] = W[:, :, ::-1], b
     return parameters
 
 
@@ -369,30 +378,28 @@ def _hard_links(group, kind):
             yield name, group[name]
 
 
-def _datasets(group, depth=0):
-    """Yield (name, array) of the data sets in a layer's group, whichever Keras wrote it."""
+def _datasets(group):
+    """Yield the first few (name, data set) at any depth in a layer's group: every Keras nests them differently."""
     import h5py
 
-    from ._matfile import MAX_ARRAY_BYTES
-
-    for name, item in _hard_links(group, (h5py.Group, h5py.Dataset)):
-        if isinstance(item, h5py.Group):
-            if depth < 3:
-                yield from _datasets(item, depth + 1)
-        elif item.external is None and not item.is_virtual and item.dtype.kind == "f":
-            if item.nbytes > MAX_ARRAY_BYTES:
-                raise WeightsError(
-                    f"Expected VGG weights; {item.file.filename} declares {item.nbytes:,} bytes for {name}."
-                )
-            yield name, item[()]
+    groups = [group]
+    for _ in range(10):  # groups can hold one another
+        if not groups:
+            break
+        for name, item in itertools.islice(_hard_links(groups.pop(0), (h5py.Group, h5py.Dataset)), 10):
+            if isinstance(item, h5py.Group):
+                groups.append(item)
+            elif item.external is None and not item.is_virtual and item.dtype.kind == "f":
+                yield name, item
 
 
-def _one(arrays, which):
-    suffixes = {"W": ("_W_1:0", "kernel:0", "kernel", "_W"), "b": ("_b_1:0", "bias:0", "bias", "_b")}[which]
-    for name, array in arrays.items():
-        if name.endswith(suffixes):
-            return array
-    raise KeyError(f"found {sorted(arrays) or 'nothing'}")
+def _ending(datasets, *endings):
+    return next((item for name, item in datasets.items() if name.endswith(endings)), None)
+
+
+def _bytes_to_read(dataset):
+    """Return how much memory reading takes. A chunk is unpacked whole, and can be larger than the data set."""
+    return max(dataset.nbytes, math.prod(dataset.chunks or ()) * dataset.dtype.itemsize)
 
 
 class _Cache:
@@ -402,9 +409,9 @@ class _Cache:
     MIN_BYTES = 2**25
 
     def __init__(self, path):
-        self._path = path.resolve()
+        self._path = path
         self._stat = self._signature()
-        name = hashlib.sha256(os.fsencode(self._path)).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
         self._file = cache_folder() / f"{path.stem[:40]}-{name}.npz"
         # Within a tick of the file system's clock a second change leaves the same time stamp as the first.
         settled = time.time_ns() - max(self._stat[1], self._stat[2]) > 10**8
@@ -415,17 +422,21 @@ class _Cache:
         # ctime cannot be set back, as mtime can; inode and device tell apart files that took each other's place.
         return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
 
+    def _key(self):
+        # The first entry is raised when the reader changes what it makes of the same file.
+        return ["1", *map(str, self._stat)]
+
     def load(self, cls):
         """Return the cached weights, or None where there are none for the file as it is now."""
         if not self._useful:
             return None
         try:
             with np.load(self._file, allow_pickle=False) as data:
-                if tuple(data["signature"].tolist()) != tuple(map(str, self._stat)):
+                if data["signature"].tolist() != self._key():
                     return None
-                layout, description = data["text"].tolist()
+                layout, description, *classes = data["text"].tolist()
                 parameters = {name: (data[f"{name}_W"], data[f"{name}_b"]) for name in data["layers"].tolist()}
-            return cls(parameters, source=str(self._path), layout=layout, description=description)
+            return cls(parameters, str(self._path), layout, description, tuple(classes))
         except Exception:  # a damaged cache is no reason to fail: the file itself is there
             return None
 
@@ -435,11 +446,10 @@ class _Cache:
             arrays = {
                 f"{name}_{part}": array for name, pair in weights.parameters.items() for part, array in zip("Wb", pair)
             }
-            text = np.array([weights.layout, weights.description])
-            signature = np.array([str(n) for n in self._stat])
+            text = np.array([weights.layout, weights.description, *weights.classes])
             # A read-only home or a full disk only costs the next reader some seconds.
             with contextlib.suppress(OSError), whole_file(self._file) as temporary, open(temporary, "wb") as file:
-                np.savez(file, layers=np.array(weights.layers), text=text, signature=signature, **arrays)
+                np.savez(file, layers=np.array(weights.layers), text=text, signature=np.array(self._key()), **arrays)
         return weights
 
 
@@ -526,5 +536,6 @@ def load_weights(path=None, *, classifier=False):
     found = find_weights(path)
     weights = VGGWeights.random() if found is None else VGGWeights.read(found, classifier=classifier)
     if weights.description:
-        print(f"Weights: {weights.description}.")
+        # The text is the file's: one line of it is enough.
+        print(f"Weights: {' '.join(weights.description.split())[:200].rstrip('.')}.")
     return weights

@@ -1,0 +1,193 @@
+import errno
+import pathlib
+
+import numpy as np
+import pytest
+
+from nst_course import VGGWeights, cli, read_image, save_image, session
+from nst_course.expected import EXPECTED
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A folder with a tiny network and two pictures of different sizes."""
+    folder = tmp_path_factory.mktemp("tiny")
+    VGGWeights.random(widths=(2, 3, 4, 4, 4)).write_mat(folder / "tiny.mat")
+    rng = np.random.RandomState(0)
+    save_image(folder / "content.png", rng.randint(0, 256, (24, 32, 3)).astype(np.uint8))
+    save_image(folder / "style.png", rng.randint(0, 256, (40, 20, 3)).astype(np.uint8))
+    return folder
+
+
+def stylize(folder, output, *options):
+    words = ["stylize", folder / "content.png", folder / "style.png", "-o", output, "--weights", folder / "tiny.mat"]
+    return cli.main([str(word) for word in [*words, "--iterations", "3", *options]])
+
+
+def test_stylize(tiny, tmp_path, capfd):
+    output = tmp_path / "new folder" / "out.png"
+    assert stylize(tiny, output) == 0
+    assert read_image(output).shape == (24, 32, 3)
+    assert str(output) in capfd.readouterr().out
+
+
+def test_stylize_size_and_seed(tiny, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert stylize(tiny, tmp_path / f"{name}.png", "--size", "16", "--seed", seed) == 0
+    a, b, c = (read_image(tmp_path / f"{name}.png") for name in "abc")
+    assert a.shape == (12, 16, 3)
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+def test_stylize_alpha_and_beta_reach_the_cost(tiny, tmp_path, capsys):
+    assert stylize(tiny, tmp_path / "out.png", "--beta", "-1") == 1
+    assert "beta must be a finite number of at least 0; found -1" in capsys.readouterr().err
+    assert stylize(tiny, tmp_path / "out.png", "--alpha", "nan") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_stylize_does_not_write_over_the_users_pictures(tiny, capsys):
+    before = (tiny / "content.png").read_bytes()
+    assert stylize(tiny, tiny / "content.png") == 1
+    assert "one of your pictures" in capsys.readouterr().err
+    assert (tiny / "content.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "word, replacement, sentence",
+    [
+        (1, "no such.png", "Expected a picture file"),
+        (2, "tiny.mat", "Expected a picture"),
+        (6, "no such.mat", "Expected a weights file"),
+        (6, "content.png", "Expected MatConvNet weights"),
+        (4, "out.txt", "ending in .png"),
+    ],
+)
+def test_bad_input_is_one_sentence(tiny, capsys, word, replacement, sentence):
+    words = [
+        "stylize",
+        tiny / "content.png",
+        tiny / "style.png",
+        "-o",
+        tiny / "out.png",
+        "--weights",
+        tiny / "tiny.mat",
+    ]
+    words[word] = tiny / replacement
+    assert cli.main([str(word) for word in words]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("nst-course: ") and sentence in error and "Traceback" not in error
+
+
+def test_output_is_checked_before_the_run(tiny, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("a file, not a folder")
+    monkeypatch.setattr(session, "paint", lambda *args, **kwargs: pytest.fail("the run was begun"))
+    assert stylize(tiny, tmp_path / "file" / "out.png") == 1
+    assert "Could not write" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_old_picture(tiny, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out.png"
+    assert stylize(tiny, output) == 0
+    before = output.read_bytes()
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    assert stylize(tiny, output) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert output.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_interrupt_keeps_the_picture(tiny, tmp_path, capsys, monkeypatch):
+    run = session.model_nn
+
+    def interrupted(*args, callback, **kwargs):
+        def stop(step):
+            callback(step)
+            raise KeyboardInterrupt
+
+        return run(*args, callback=stop, **kwargs)
+
+    monkeypatch.setattr(session, "model_nn", interrupted)
+    assert stylize(tiny, tmp_path / "out.png") == 130
+    assert "picture so far is kept" in capsys.readouterr().err
+    assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
+
+
+def test_divergence_keeps_the_last_good_picture(tiny, tmp_path, capsys):
+    weights = VGGWeights.read(tiny / "tiny.mat")
+    huge = {name: (W * 1e6, b) for name, (W, b) in weights.parameters.items()}
+    VGGWeights(huge).write_mat(tmp_path / "huge.mat")
+    assert stylize(tiny, tmp_path / "out.png", "--weights", tmp_path / "huge.mat") == 1
+    assert "Expected finite costs" in capsys.readouterr().err
+    assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
+
+
+def test_iterations_must_be_positive(tiny, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        stylize(tiny, tmp_path / "out.png", "--iterations", "0")
+    assert "at least 1, found 0" in capsys.readouterr().err
+
+
+def test_demo(tmp_path, tiny, capfd):
+    output = tmp_path / "demo.jpg"
+    assert cli.main(["demo", "-o", str(output), "--iterations", "2", "--weights", str(tiny / "tiny.mat")]) == 0
+    printed = capfd.readouterr().out
+    assert "ok   J_content" in printed and "OFF" not in printed
+    assert read_image(output).shape == (300, 400, 3)
+
+
+def test_check(capsys):
+    assert cli.main(["check"]) == 0
+    printed = capsys.readouterr().out
+    for number in ("6.7655926", "9.190278", "35.34667875478276", "19.465837"):
+        assert number in printed
+    assert "Not checked: iteration 0" in printed
+
+
+def test_check_fails_when_a_value_is_off(capsys, monkeypatch):
+    wrong = EXPECTED[0]._replace(value=(6.8,))
+    monkeypatch.setattr("nst_course.expected.EXPECTED", (wrong, *EXPECTED[1:4]))
+    assert cli.main(["check"]) == 1
+    assert "OFF  J_content" in capsys.readouterr().out
+
+
+def test_inspect(tiny, capsys):
+    assert cli.main(["weights", "inspect", str(tiny / "tiny.mat")]) == 0
+    printed = capsys.readouterr().out
+    assert "VGG-19" in printed and "not one of the published files" in printed
+    assert "conv1_1  kernel 3x3x3x2  bias 2" in printed
+    assert "conv5_4" in printed and "sha256:" in printed and "md5:" in printed
+
+
+def test_inspect_knows_the_published_files(tiny, capsys, monkeypatch):
+    published = "sha256:abdb57167f82a2a1fbab1e1c16ad9373411883f262a1a37ee5db2e6fb0044695"
+    monkeypatch.setattr("nst_course.download.checksums", lambda path: (published,))
+    assert cli.main(["weights", "inspect", str(tiny / "tiny.mat")]) == 0
+    assert "This is the published imagenet-vgg-verydeep-19.mat" in capsys.readouterr().out
+
+
+def test_download_without_a_network(tmp_path, capsys, monkeypatch):
+    from nst_course import download
+
+    # Port 9 of this machine: nothing listens there, so the connection is refused at once.
+    source = download.SOURCES["keras"]
+    here = download.Source(source.file, "http://127.0.0.1:9/x.h5", source.hash, source.n_bytes)
+    monkeypatch.setitem(download.SOURCES, "keras", here)
+    assert cli.main(["weights", "download", "--source", "keras", "--folder", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "80 MB" in captured.out
+    assert "the host cannot be reached" in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notebook_opens_the_notebooks(monkeypatch):
+    calls = []
+    monkeypatch.setattr("subprocess.call", lambda words: calls.append(words) or 0)
+    assert cli.main(["notebook"]) == 0
+    folder = calls[0][-1].removeprefix("--notebook-dir=")
+    assert "jupyterlab" in calls[0] and list(pathlib.Path(folder).glob("01_*.ipynb"))

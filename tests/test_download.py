@@ -1,0 +1,172 @@
+"""Fetching weights from a server on this machine, which behaves and misbehaves."""
+
+import errno
+import hashlib
+import http.server
+import os
+import socket
+import threading
+
+import pytest
+
+from nst_course import download
+from nst_course.download import PUBLISHED, SOURCES, Source, checksums, download_weights
+from nst_course.weights import WeightsError
+
+CONTENT = bytes(range(256)) * 400
+FILE = "imagenet-vgg-verydeep-19.mat"
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.mode, self.requests = "good", 0
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests += 1
+        mode = self.server.mode
+        if mode == "missing":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if mode == "breaks off":
+            self.wfile.write(CONTENT[: len(CONTENT) // 2])
+            self.close_connection = True
+        elif mode == "other":
+            self.wfile.write(CONTENT[::-1])
+        else:
+            self.wfile.write(CONTENT)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with _Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        _point_to(monkeypatch, f"http://127.0.0.1:{running.server_port}/{FILE}")
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def _point_to(monkeypatch, url):
+    known = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+    monkeypatch.setitem(download.SOURCES, "vlfeat", Source(FILE, url, known, len(CONTENT)))
+    monkeypatch.setitem(download.PUBLISHED, known, "what the test serves")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_fetches_the_file_once(server, tmp_path):
+    folder = tmp_path / "new"
+    path = download_weights(folder=folder, progressbar=False)
+    assert path == folder / FILE and path.read_bytes() == CONTENT
+    assert os.listdir(folder) == [FILE]
+    assert download_weights(folder=folder, progressbar=False) == path
+    assert server.requests == 1
+
+
+def test_shows_a_bar(server, tmp_path, capsys):
+    download_weights(folder=tmp_path)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_by_default_the_file_goes_to_the_project(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "repository_folder", lambda name: tmp_path / name)
+    assert download_weights(progressbar=False) == tmp_path / "pretrained-model" / FILE
+
+
+def test_another_published_file_of_the_same_name_is_kept(server, tmp_path, monkeypatch):
+    (tmp_path / FILE).write_bytes(b"the other layout")
+    md5 = hashlib.md5(b"the other layout", usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(download.PUBLISHED, f"md5:{md5}", "the other layout")
+    assert download_weights(folder=tmp_path, progressbar=False).read_bytes() == b"the other layout"
+    assert server.requests == 0
+
+
+def test_a_damaged_file_is_replaced(server, tmp_path):
+    (tmp_path / FILE).write_bytes(CONTENT[:-1])
+    assert download_weights(folder=tmp_path, progressbar=False).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "mode, error, message",
+    [
+        ("other", WeightsError, "another checksum .*sha256:.*Nothing was kept.*--source"),
+        ("missing", OSError, r"Could not fetch http://.*: the host answered 404 .*try again"),
+        ("breaks off", (OSError, WeightsError), "the connection broke off|another checksum"),
+    ],
+)
+def test_what_goes_wrong_leaves_nothing_and_the_next_call_starts_again(server, tmp_path, mode, error, message):
+    server.mode = mode
+    with pytest.raises(error, match=message) as caught:
+        download_weights(folder=tmp_path, progressbar=False)
+    assert "\n" not in str(caught.value) and "object at" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+    server.mode = "good"
+    assert download_weights(folder=tmp_path, progressbar=False).read_bytes() == CONTENT
+    assert os.listdir(tmp_path) == [FILE]
+
+
+def test_a_failed_download_keeps_the_file_that_was_there(server, tmp_path):
+    (tmp_path / FILE).write_bytes(b"something of the user's")
+    server.mode = "other"
+    with pytest.raises(WeightsError):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert (tmp_path / FILE).read_bytes() == b"something of the user's"
+    assert os.listdir(tmp_path) == [FILE]
+
+
+def test_no_server(tmp_path, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: the port refuses
+        _point_to(monkeypatch, f"http://127.0.0.1:{unused.getsockname()[1]}/{FILE}")
+        with pytest.raises(OSError, match="Could not fetch .*: the host cannot be reached. Check the internet") as caught:
+            download_weights(folder=tmp_path, progressbar=False)
+    assert "object at" not in str(caught.value) and len(str(caught.value)) < 400
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_stopped_half_way(server, tmp_path, monkeypatch, error):
+    import pooch
+
+    def stop(self, url, output_file, pooch):
+        with open(output_file, "wb") as file:
+            file.write(CONTENT[:100])
+        raise error
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stop)
+    expected = "Could not write .*No space left" if isinstance(error, OSError) else None
+    with pytest.raises(type(error), match=expected):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_source(tmp_path):
+    with pytest.raises(ValueError, match="source must be one of vlfeat, keras; found 'torch'"):
+        download_weights("torch", tmp_path)
+
+
+def test_checksums(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert checksums(tmp_path / "a") == (
+        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "md5:900150983cd24fb0d6963f7d28e17f72",
+    )
+
+
+def test_the_table_of_sources():
+    assert list(SOURCES) == ["vlfeat", "keras"]
+    for source in SOURCES.values():
+        assert source.url.startswith("https://") and source.url.endswith("/" + source.file)
+        kind, digits = source.hash.split(":")
+        assert len(digits) == hashlib.new(kind, usedforsecurity=False).digest_size * 2
+        assert source.hash in PUBLISHED
+    assert SOURCES["vlfeat"].n_bytes == 534_904_783

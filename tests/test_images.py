@@ -1,0 +1,505 @@
+"""Picture files in, network arrays, picture files out."""
+
+import errno
+import io
+import os
+import pathlib
+import re
+import struct
+import threading
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from nst_course.images import (
+    ImageError,
+    check_output,
+    denormalize_image,
+    generate_noise_image,
+    read_image,
+    reshape_and_normalize_image,
+    resize_image,
+    save_image,
+)
+from nst_course.weights import IMAGENET_MEAN
+
+RNG = np.random.RandomState(0)
+NOISE = RNG.randint(0, 256, (7, 11, 3), np.uint8)
+# Lossy formats keep a smooth picture nearly as it is.
+SMOOTH = np.stack([*np.meshgrid(np.linspace(0, 200, 24), np.linspace(20, 250, 16)), np.full((16, 24), 90.0)], -1)
+SMOOTH = SMOOTH.astype(np.uint8)
+
+
+def save(path, pixels, mode=None, **options):
+    picture = Image.fromarray(pixels) if mode is None else Image.fromarray(pixels).convert(mode)
+    picture.save(path, **options)
+    return path
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm", ".webp"])
+def test_lossless_formats(tmp_path, suffix):
+    path = save(tmp_path / f"a{suffix}", NOISE, **({"lossless": True} if suffix == ".webp" else {}))
+    image = read_image(str(path))
+    assert image.dtype == np.uint8 and image.flags.writeable
+    np.testing.assert_array_equal(image, NOISE)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lossy_formats(tmp_path, suffix):
+    image = read_image(save(tmp_path / f"a{suffix}", SMOOTH, quality=95))
+    assert image.shape == SMOOTH.shape
+    assert np.abs(image.astype(int) - SMOOTH).max() <= 12
+
+
+def test_grey(tmp_path):
+    grey = NOISE[..., 0]
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", grey)), np.stack([grey] * 3, -1))
+
+
+def test_grey_with_alpha_is_laid_on_white(tmp_path):
+    pixels = np.zeros((2, 2, 2), np.uint8)
+    pixels[0, 0] = 100, 255
+    pixels[1, 1] = 100, 0
+    image = read_image(save(tmp_path / "a.png", pixels))
+    assert image[0, 0].tolist() == [100] * 3 and image[1, 1].tolist() == [255] * 3
+
+
+def test_palette(tmp_path):
+    flat = NOISE.copy()
+    flat[:] = [[[200, 30, 40]]]
+    flat[::2] = [0, 250, 128]
+    path = tmp_path / "a.png"
+    Image.fromarray(flat).quantize(4).save(path)
+    with Image.open(path) as picture:
+        assert picture.mode == "P"
+    np.testing.assert_array_equal(read_image(path), flat)
+
+
+def test_palette_with_transparency(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.save(tmp_path / "a.png", transparency=1)
+    image = read_image(tmp_path / "a.png")
+    assert image[0, 0].tolist() == [10, 20, 30] and image[0, 1].tolist() == [255, 255, 255]
+
+
+def test_rgba_is_composited_on_white(tmp_path):
+    rgba = np.dstack([NOISE, np.full(NOISE.shape[:2], 128, np.uint8)])
+    rgba[0, 0, 3], rgba[0, 1, 3] = 0, 255
+    image = read_image(save(tmp_path / "a.png", rgba)).astype(int)
+    alpha = rgba[..., 3:] / 255
+    assert np.abs(image - (NOISE * alpha + 255 * (1 - alpha))).max() <= 1
+    assert image[0, 0].tolist() == [255] * 3 and image[0, 1].tolist() == NOISE[0, 1].tolist()
+
+
+def _png(width, height, depth, colour, rows):
+    """Write a PNG by hand: Pillow writes no 16-bit colour."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
+    grey = np.array([[0, 257, 128 * 257], [300, 40_000, 65_535]], ">u2")
+    (tmp_path / "a.png").write_bytes(_png(3, 2, 16, 0, b"".join(b"\0" + row.tobytes() for row in grey)))
+    image = read_image(tmp_path / "a.png")
+    assert image[..., 0].tolist() == [[0, 1, 128], [1, 156, 255]]
+    assert (image == image[..., :1]).all()
+
+
+def test_16_bit_colour(tmp_path):
+    colour = (NOISE.astype(np.uint16) * 257).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in colour)
+    (tmp_path / "a.png").write_bytes(_png(11, 7, 16, 2, rows))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), NOISE)
+
+
+def test_cmyk_jpeg(tmp_path):
+    red = np.full((16, 16, 3), [220, 30, 40], np.uint8)
+    path = save(tmp_path / "a.jpg", red, "CMYK", quality=95)
+    assert np.abs(read_image(path).astype(int) - red).max() < 20
+
+
+def test_1_bit(tmp_path):
+    bits = np.array([[0, 255, 0], [255, 255, 0]], np.uint8)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", bits, "1"))[..., 0], bits)
+
+
+def test_floating_point_is_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(ImageError, match="Expected 8 or 16 bits.*Save it as PNG"):
+        read_image(tmp_path / "a.tiff")
+
+
+# What each EXIF orientation asks for, by its definition: where row 0 and column 0 of the stored picture lie.
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_photographs_are_turned_upright(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](SMOOTH))
+    image = read_image(save(tmp_path / f"a{suffix}", stored, exif=exif))
+    assert image.shape == SMOOTH.shape
+    assert np.abs(image.astype(int) - SMOOTH).max() <= 25
+
+
+def test_animated_gif_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert np.unique(read_image(tmp_path / "a.gif").reshape(-1, 3), axis=0).tolist() == [[255, 0, 0]]
+
+
+def test_mpo_gives_its_first_picture(tmp_path):
+    other = Image.new("RGB", (24, 16), "black")
+    Image.fromarray(SMOOTH).save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[other])
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - SMOOTH).max() <= 25
+
+
+# -------------------------------------------------------------------------------------------------------- bad files
+
+
+def test_missing_and_folder(tmp_path):
+    for path in (tmp_path / "none.jpg", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"there is none at {re.escape(str(path))}. Check"):
+            read_image(path)
+
+
+def _encoded(suffix):
+    file = io.BytesIO()
+    Image.fromarray(RNG.randint(0, 256, (60, 80, 3), np.uint8)).save(file, suffix)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is an empty file. Save or download it again"),
+        (b"this is a text, not a picture", "is something else. Open it in a picture viewer"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "is something else"),
+        (b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", "is something else"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n", "is something else"),
+    ],
+)
+def test_what_is_no_picture(tmp_path, content, message):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=message):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_truncated(tmp_path, kind):
+    content = _encoded(kind)
+    for keep in (len(content) // 2, len(content) * 9 // 10, 20):
+        (tmp_path / "a").write_bytes(content[:keep])
+        with pytest.raises(ImageError, match="is damaged or truncated|is something else"):
+            read_image(tmp_path / "a")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1)])
+def test_too_small(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=f"Expected at least 2 x 2 pixels; .* has {size[0]} x {size[1]}. Choose"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    # 60000 x 60000 black pixels pack into 11 MB; the refusal must come from the header, so a few bytes will do here.
+    (tmp_path / "a.png").write_bytes(_png(60_000, 60_000, 8, 2, b"\0"))
+    limit = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(ImageError, match=r"Expected at most 50,000,000 pixels; .* 60000 x 60000 = 3,600,000,000.*max_p"):
+        read_image(tmp_path / "a.png")
+    assert Image.MAX_IMAGE_PIXELS == limit is not None
+
+
+def test_the_limit_can_be_lowered_and_raised(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", NOISE)
+    with pytest.raises(ImageError, match="Expected at most 76 pixels"):
+        read_image(path, max_pixels=76)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow itself would refuse the picture now
+    np.testing.assert_array_equal(read_image(path, max_pixels=77), NOISE)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_threads_leave_pillows_limit_as_it_was(tmp_path):
+    path = save(tmp_path / "a.png", np.zeros((300, 300, 3), np.uint8))
+    limit = Image.MAX_IMAGE_PIXELS
+    threads = [threading.Thread(target=lambda: [read_image(path) for _ in range(40)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Image.MAX_IMAGE_PIXELS == limit is not None
+
+
+ENCODED = {kind: _encoded(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), kind=st.sampled_from(sorted(ENCODED)))
+def test_damaged_files_give_a_picture_or_an_image_error(tmp_path, data, kind):
+    content = bytearray(ENCODED[kind])
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Headers are where it hurts.
+        place = data.draw(st.one_of(st.integers(0, 200), st.integers(0, len(content) - 1)))
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    try:
+        image = read_image(path, max_pixels=100_000)
+    except ImageError:
+        return
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
+def test_any_exception_of_the_decoder_becomes_an_image_error(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", NOISE)
+
+    def fail(picture):
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr("nst_course.images.ImageOps.exif_transpose", fail)
+    with pytest.raises(ImageError, match="is damaged or truncated: unpack requires"):
+        read_image(path)
+
+
+# --------------------------------------------------------------------------------------------------------- resizing
+
+
+@pytest.mark.parametrize(
+    "wanted, shape", [({"width": 12}, (8, 12)), ({"height": 32}, (32, 48)), ({"width": 10, "height": 10}, (10, 10))]
+)
+def test_resize_shapes(wanted, shape):
+    assert resize_image(SMOOTH, **wanted).shape == (*shape, 3)
+
+
+def test_both_sizes_cover_and_crop_evenly():
+    # Three squares side by side: what a square keeps of them is the middle one, not all three squeezed.
+    picture = np.zeros((20, 60, 3), np.uint8)
+    picture[:, :20, 0], picture[:, 20:40, 1], picture[:, 40:, 2] = 255, 255, 255
+    image = resize_image(picture, width=10, height=10)
+    assert image[:, 1:-1, 1].min() > 200 and image[:, 1:-1, [0, 2]].max() < 50
+
+
+def test_the_same_size_changes_nothing():
+    np.testing.assert_array_equal(resize_image(SMOOTH, width=24, height=16), SMOOTH)
+
+
+def test_resizing_keeps_a_smooth_picture():
+    back = resize_image(resize_image(SMOOTH, width=48), width=24).astype(int)
+    assert np.abs(back - SMOOTH).max() <= 8
+
+
+@pytest.mark.parametrize("shape", [(2, 3000, 3), (3000, 2, 3)])
+def test_extreme_proportions(shape):
+    picture = np.full(shape, 77, np.uint8)
+    assert min(resize_image(picture, width=5).shape[:2]) >= 1
+    for wanted in ({"width": 300, "height": 20}, {"width": 1, "height": 1}):
+        image = resize_image(picture, **wanted)
+        assert image.shape == (wanted["height"], wanted["width"], 3) and (image == 77).all()
+    if shape[0] == 2:
+        assert resize_image(picture, width=5).shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize(
+    "wanted, message",
+    [
+        ({}, "needs a width, a height or both; found neither. Type width=400"),
+        ({"width": 0}, "width must be at least 1 pixel; found 0"),
+        ({"height": -3}, "height must be at least 1 pixel; found -3"),
+    ],
+)
+def test_resize_refuses(wanted, message):
+    with pytest.raises(ValueError, match=message):
+        resize_image(SMOOTH, **wanted)
+
+
+def test_resize_wants_bytes():
+    with pytest.raises(ValueError, match=r"Expected a uint8 picture .*; found float64 of shape \(16, 24, 3\)"):
+        resize_image(SMOOTH / 255, width=12)
+
+
+# --------------------------------------------------------------------------------------------------- network arrays
+
+PICTURES = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3)))
+
+
+@given(PICTURES)
+def test_normalising_and_back_is_exact(picture):
+    before = picture.copy()
+    array = reshape_and_normalize_image(picture)
+    assert array.shape == (1, *picture.shape) and array.dtype == np.float32
+    np.testing.assert_array_equal(denormalize_image(array), picture)
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_normalising_and_back_is_exact_for_every_value():
+    every = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    np.testing.assert_array_equal(denormalize_image(reshape_and_normalize_image(every)), every)
+
+
+def test_the_mean_is_subtracted_channel_by_channel():
+    array = reshape_and_normalize_image(np.zeros((2, 3, 3), np.uint8))
+    np.testing.assert_allclose(array[0, 0, 0], [-123.68, -116.779, -103.939], rtol=1e-6)
+
+
+def test_denormalize_clips_and_rounds():
+    wanted = np.array([[-3.0, 0.4, 0.6], [254.6, 300.0, 127.5]])
+    image = (np.stack([wanted] * 3, -1) - IMAGENET_MEAN)[None]
+    assert denormalize_image(image)[..., 0].tolist() == [[0, 0, 1], [255, 255, 128]]
+    assert denormalize_image(np.full((1, 1, 1, 3), np.inf)).tolist() == [[[255] * 3]]
+
+
+def test_denormalize_refuses():
+    with pytest.raises(ValueError, match="holds NaN"):
+        denormalize_image(np.full((1, 2, 2, 3), np.nan))
+    with pytest.raises(ValueError, match=r"found \(2, 2, 3\)"):
+        denormalize_image(np.zeros((2, 2, 3)))
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3))])
+def test_normalize_refuses(bad):
+    with pytest.raises(ValueError, match=rf"found {bad.dtype} of shape {re.escape(str(bad.shape))}.*read_image"):
+        reshape_and_normalize_image(bad)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.25, 0.6, 1.0])
+def test_noise_is_the_courses(ratio):
+    content = reshape_and_normalize_image(SMOOTH)
+    np.random.seed(5)
+    noise = np.random.uniform(-20, 20, (1, 16, 24, 3)).astype("float32")
+    course = noise * ratio + content * (1 - ratio)
+    np.random.seed(5)
+    image = generate_noise_image(content, ratio)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, course.astype(np.float32))
+
+
+def test_noise_default_ratio_and_extremes():
+    content = reshape_and_normalize_image(SMOOTH)
+    np.testing.assert_array_equal(generate_noise_image(content, seed=1), generate_noise_image(content, 0.6, seed=1))
+    np.testing.assert_array_equal(generate_noise_image(content, 0), content)
+    noise = generate_noise_image(content, 1, seed=0)
+    assert -20 <= noise.min() < -19 and 19 < noise.max() <= 20
+
+
+def test_a_seed_leaves_the_global_state_alone():
+    content = np.zeros((1, 3, 5, 3), np.float32)
+    np.random.seed(9)
+    expected = np.random.uniform()
+    np.random.seed(9)
+    seeded = generate_noise_image(content, seed=4)
+    assert np.random.uniform() == expected
+    np.random.seed(4)
+    np.testing.assert_array_equal(generate_noise_image(content), seeded)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2, 3), (1, 7, 31, 3), (1, 40, 3, 3)])
+def test_noise_of_other_sizes(shape):
+    assert generate_noise_image(np.zeros(shape), seed=0).shape == shape
+
+
+@pytest.mark.parametrize("ratio", [-0.01, 1.01, np.nan, np.inf])
+def test_noise_ratio_outside(ratio):
+    with pytest.raises(ValueError, match="noise_ratio must be between 0 and 1; found"):
+        generate_noise_image(np.zeros((1, 2, 2, 3)), ratio)
+
+
+def test_noise_wants_a_network_array():
+    with pytest.raises(ValueError, match=r"found \(16, 24, 3\). Type reshape_and_normalize_image"):
+        generate_noise_image(SMOOTH)
+
+
+# ----------------------------------------------------------------------------------------------------------- saving
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".PNG"])
+def test_save_and_read_back(tmp_path, suffix):
+    path = tmp_path / "new" / "folder" / f"a{suffix}"
+    save_image(path, NOISE)
+    np.testing.assert_array_equal(read_image(path), NOISE)
+    save_image(str(path), reshape_and_normalize_image(NOISE[::-1]))
+    np.testing.assert_array_equal(read_image(path), NOISE[::-1])
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("suffix, kind", [(".jpg", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP"), (".png", "PNG")])
+def test_the_format_follows_from_the_name(tmp_path, suffix, kind):
+    save_image(tmp_path / f"a{suffix}", SMOOTH)
+    with Image.open(tmp_path / f"a{suffix}") as picture:
+        assert picture.format == kind
+    assert np.abs(read_image(tmp_path / f"a{suffix}").astype(int) - SMOOTH).max() <= 12
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.pdf", "a.eps", "png"])
+def test_bad_suffix(tmp_path, name):
+    for act in (lambda path: save_image(path, NOISE), check_output):
+        with pytest.raises(ValueError, match=rf"ending in .png, .jpg, .webp or .bmp; found '{name}'"):
+            act(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_save_refuses_what_is_no_picture(tmp_path):
+    with pytest.raises(ValueError, match="Expected a uint8 picture .*found float64"):
+        save_image(tmp_path / "a.png", SMOOTH / 255)
+    with pytest.raises(ValueError, match="holds NaN"):
+        save_image(tmp_path / "a.png", np.full((1, 2, 2, 3), np.nan))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_keeps_the_previous_picture(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    save_image(path, NOISE)
+
+    def half(self, content):
+        with open(self, "wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", half)
+    with pytest.raises(OSError, match=r"Could not write .*a\.png: No space left on device. Free some space"):
+        save_image(path, SMOOTH)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(read_image(path), NOISE)
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for act in (lambda path: save_image(path, NOISE), check_output):
+        with pytest.raises(OSError, match="Could not write .*choose another folder"):
+            act(tmp_path / "file" / "a.png")
+        with pytest.raises(IsADirectoryError, match="is a folder. Add a file name"):
+            (tmp_path / "b.png").mkdir(exist_ok=True)
+            act(tmp_path / "b.png")
+
+
+def test_check_output_leaves_no_file(tmp_path):
+    check_output(tmp_path / "new" / "a.png")
+    assert os.listdir(tmp_path / "new") == []
+    save_image(tmp_path / "a.png", NOISE)
+    before = (tmp_path / "a.png").read_bytes()
+    check_output(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before and sorted(os.listdir(tmp_path)) == ["a.png", "new"]
