@@ -230,7 +230,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
     -------
     generated_image : ndarray of float32, shape (1, n_H, n_W, 3)
         The picture after the last iteration. When the run is interrupted (Ctrl-C, or the stop button of a notebook),
-        the picture so far.
+        the picture so far, which ``model["input"]`` then holds too.
 
     Raises
     ------
@@ -282,6 +282,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
                 image = sess.run(variable)
                 done = iteration + 1
     except KeyboardInterrupt:
+        _assign(sess, variable, image)  # the step on its way has changed the variable, perhaps
         print(f"Interrupted after {done} of {num_iterations} iterations; the picture so far is kept.", file=sys.stderr)
     return image
 

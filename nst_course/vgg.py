@@ -94,10 +94,9 @@ def unknown_layer(name, known):
     """
     known = [layer for layer in known if layer != "input"]
     span = f"{known[0]} .. {known[-1]}" if known else "no layer at all"
-    near = difflib.get_close_matches(canonical_layer(name), known, n=1, cutoff=0.5)
-    complete = any(canonical_layer(name).removesuffix("/pre") in table for table in NETWORKS.values())
+    near = difflib.get_close_matches(canonical_layer(name), known, n=1, cutoff=0.72)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    if complete and near != [name]:
+    if any(canonical_layer(name).removesuffix("/pre") in table for table in NETWORKS.values()):
         hint += " The layer belongs to a VGG, but not to these weights: load a file that has it."
     return f"There is no layer {name!r} in this network; it has {span}.{hint}"
 

@@ -431,7 +431,8 @@ class _Cache:
         if not self._useful:
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as data:
+            # Opened here, since np.load leaves the file open when it is damaged.
+            with open(self._file, "rb") as file, np.load(file, allow_pickle=False) as data:
                 if data["signature"].tolist() != self._key():
                     return None
                 layout, description, *classes = data["text"].tolist()

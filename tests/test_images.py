@@ -229,7 +229,9 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
     # 60000 x 60000 black pixels pack into 11 MB; the refusal must come from the header, so a few bytes will do here.
     (tmp_path / "a.png").write_bytes(_png(60_000, 60_000, 8, 2, b"\0"))
     limit = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(ImageError, match=r"Expected at most 50,000,000 pixels; .* 60000 x 60000 = 3,600,000,000.*max_p"):
+    with pytest.raises(
+        ImageError, match=r"Expected at most 50,000,000 pixels; .* 60000 x 60000 = 3,600,000,000.*max_p"
+    ):
         read_image(tmp_path / "a.png")
     assert Image.MAX_IMAGE_PIXELS == limit is not None
 
