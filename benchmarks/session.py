@@ -1,7 +1,8 @@
 """Time one iteration of `model_nn` against a bare loop over a hand-written graph of the same operations.
 
 The two run in one process, in alternating blocks of iterations, and are compared by the median of the blocks. The whole
-call of `model_nn` counts: initialising, reporting every iteration's costs and picture, and the last cost. The demand is a ratio of at most 1.03; the exit status is 1 when it is not met.
+call of `model_nn` counts: initialising, reporting every iteration's costs and picture, and the last cost. The demand is
+a ratio of at most 1.03; the exit status is 1 when it is not met.
 
     python benchmarks/session.py [--weights FILE] [--blocks N]
 """

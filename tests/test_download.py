@@ -175,3 +175,14 @@ def test_the_table_of_sources():
         assert len(digits) == hashlib.new(kind, usedforsecurity=False).digest_size * 2
         assert source.hash in PUBLISHED
     assert SOURCES["vlfeat"].n_bytes == 534_904_783
+
+
+def test_a_refusal_closes_its_connection(server, tmp_path, monkeypatch):
+    import requests
+
+    closed, close = [], requests.Response.close
+    monkeypatch.setattr(requests.Response, "close", lambda self: closed.append(self.status_code) or close(self))
+    server.mode = "missing"
+    with pytest.raises(OSError, match="404"):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert closed == [404]
