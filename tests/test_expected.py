@@ -35,7 +35,7 @@ def test_a_value_that_is_off_does_not_match():
 
 
 def test_known_mistakes_of_the_course_run_do_not_match():
-    """Iteration 0 tells apart what people got wrong: no transpose, assign not run or run in the loop, int32 overflow."""
+    """Iteration 0 tells apart what people got wrong: no transpose, assign not run or in the loop, int32 overflow."""
     old, todays = [row for row in EXPECTED if row.name == "iteration 0"]
     for total in (1.815e9, 7.4575e9, 5.857e9, -1e13):
         assert not todays.matches((total, *todays.value[1:]))
