@@ -1,4 +1,4 @@
-"""The figures of the notebooks. Every function draws with matplotlib and returns the figure."""
+"""The figures of the notebooks. Every function draws with matplotlib and returns the figure, which its cell shows."""
 
 import numpy as np
 
@@ -116,6 +116,8 @@ def _grid(rows, columns, width, height):
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * width, rows * height), squeeze=False, layout="constrained", dpi=80
     )
+    # A closed figure is shown once, as the value of its cell; an open one would be shown again at the cell's end.
+    plt.close(figure)
     for ax in axes.flat:
         ax.set_axis_off()
     return figure, axes

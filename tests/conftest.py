@@ -1,4 +1,4 @@
-"""What every test needs: no weights or cache of the machine's user, and notebooks compared by what they print."""
+"""What every test needs: no weights, cache or settings of the machine's user."""
 
 import os
 import pathlib
@@ -7,12 +7,6 @@ import pytest
 
 # Before anything imports TensorFlow: errors only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-
-def pytest_collectstart(collector):
-    # TensorFlow writes notes about the machine it runs on to stderr; they belong to no notebook.
-    if hasattr(collector, "skip_compare"):
-        collector.skip_compare += ("stderr",)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,7 @@
+"""Notebooks are compared by what they print and show, not by what TensorFlow notes about the machine it runs on."""
+
+
+def pytest_collectstart(collector):
+    """Leave stderr out of the comparison: the notes go there, and progress bars."""
+    if hasattr(collector, "skip_compare"):
+        collector.skip_compare += ("stderr",)
