@@ -62,7 +62,8 @@ def _parser():
     _add_run_options(stylize)
 
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
-    verb("notebook", _notebook, "open JupyterLab at the notebooks")
+    notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
+    notebook.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
 
     weights = verb("weights", None, "look into a weights file, or fetch the published ones")
     actions = weights.add_subparsers(title="what to do", required=True, metavar="VERB")
@@ -205,7 +206,7 @@ def _notebook(args):
     folder = repository_folder("notebooks")
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected the notebooks; there are none at {folder}. Work in a clone of the project.")
-    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *args.options])
 
 
 def _inspect(args):

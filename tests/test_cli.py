@@ -188,6 +188,7 @@ def test_download_without_a_network(tmp_path, capsys, monkeypatch):
 def test_notebook_opens_the_notebooks(monkeypatch):
     calls = []
     monkeypatch.setattr("subprocess.call", lambda words: calls.append(words) or 0)
-    assert cli.main(["notebook"]) == 0
-    folder = calls[0][-1].removeprefix("--notebook-dir=")
-    assert "jupyterlab" in calls[0] and list(pathlib.Path(folder).glob("01_*.ipynb"))
+    assert cli.main(["notebook", "--", "--no-browser"]) == 0
+    *command, folder, option = calls[0]
+    assert "jupyterlab" in command and option == "--no-browser"
+    assert list(pathlib.Path(folder.removeprefix("--notebook-dir=")).glob("01_*.ipynb"))
