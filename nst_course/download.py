@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 
 from ._files import whole_file
-from .weights import WeightsError, repository_folder
+from .weights import WeightsError, cache_folder, in_checkout, repository_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
     source : {"vlfeat", "keras"}, optional
         "vlfeat": the 535 MB file the course uses. "keras": the same convolutions in 80 MB, without the classifier.
     folder : str or path-like, optional
-        Where to keep it; by default ``pretrained-model/`` of the project.
+        Where to keep it; by default ``pretrained-model/`` of a checkout, else the user's cache folder.
     progressbar : bool, optional
         Show a bar on the error stream.
 
@@ -101,7 +101,7 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
     ValueError
         If the source is unknown.
     OSError
-        If the file cannot be fetched or written.
+        If the file cannot be fetched or written, or another file has its name.
     WeightsError
         If what came is not the published file.
 
@@ -116,10 +116,16 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
     if source not in SOURCES:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}; found {source!r}.")
     wanted = SOURCES[source]
-    target = pathlib.Path(folder or repository_folder("pretrained-model")) / wanted.file
-    # Any published file of that name will do: the reader takes both layouts, and the user's copy is not overwritten.
-    if target.is_file() and not PUBLISHED.keys().isdisjoint(checksums(target)):
-        return target
+    usual = repository_folder("pretrained-model") if in_checkout() else cache_folder()
+    target = pathlib.Path(folder or usual) / wanted.file
+    if target.is_file():
+        # Any published file of that name will do: the reader takes both layouts.
+        if not PUBLISHED.keys().isdisjoint(checksums(target)):
+            return target
+        raise FileExistsError(
+            f"Expected no other file under this name; {target} is not a published file we know. "
+            "It was left as it is: move it away or delete it, then try again."
+        )
     download = pooch.HTTPDownloader(progressbar=progressbar, chunk_size=2**18, timeout=30)
     try:
         with whole_file(target) as temporary:

@@ -145,7 +145,7 @@ def course_run_files(pixels, images=None):
     weights = find_weights()
     folder = pathlib.Path(images or repository_folder("images"))
     files = [weights, *(folder / f"{name}{pixels}" for name in ("louvre_small", "monet"))]
-    published = weights is not None and weights.name.startswith("imagenet-vgg-verydeep-19")
+    published = weights.name.startswith("imagenet-vgg-verydeep-19")
     return files if published and all(file.is_file() for file in files) else None
 
 

@@ -24,6 +24,9 @@ from .vgg import CLASSIFIER, NETWORKS, LayerNotFoundError, unknown_layer
 #: The mean colour of ImageNet, RGB, 0 to 255.
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
 
+#: Our own small network, which is in the repository and in the wheel.
+TEACHING_WEIGHTS = "teaching-vgg-verydeep-19.mat"
+
 _LAYER = re.compile(r"conv\d_\d|fc\d")
 
 
@@ -483,8 +486,17 @@ def repository_folder(name):
     pathlib.Path
     """
     package = pathlib.Path(__file__).parent
-    checkout = package.parent / name
-    return checkout if (package.parent / "pyproject.toml").is_file() else package / "_data" / name
+    return package.parent / name if in_checkout() else package / "_data" / name
+
+
+def in_checkout():
+    """Say whether the package lies in a checkout of the project, not in an installed wheel.
+
+    Returns
+    -------
+    bool
+    """
+    return (pathlib.Path(__file__).parent.parent / "pyproject.toml").is_file()
 
 
 def find_weights(path=None):
@@ -497,9 +509,9 @@ def find_weights(path=None):
 
     Returns
     -------
-    pathlib.Path or None
+    pathlib.Path
         `path`; else ``$NST_COURSE_WEIGHTS``; else the published file, ``.mat`` before ``.h5``, in ``pretrained-model/``
-        of the current folder, then of the project, then where downloads go; else None.
+        of the current folder, then of the project, then where downloads go; else our own teaching weights.
     """
     chosen = path or os.environ.get("NST_COURSE_WEIGHTS")
     if chosen:
@@ -508,11 +520,11 @@ def find_weights(path=None):
 
     folders = pathlib.Path("pretrained-model"), repository_folder("pretrained-model"), cache_folder()
     files = (folder / source.file for folder in folders for source in SOURCES.values())
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if file.is_file()), folders[1] / TEACHING_WEIGHTS)
 
 
 def load_weights(path=None, *, classifier=False):
-    """Read the weights `find_weights` finds, or make random ones, and say so where they are not the published ones.
+    """Read the weights `find_weights` finds, and say so in one line where they are not the published ones.
 
     Parameters
     ----------
@@ -534,8 +546,7 @@ def load_weights(path=None, *, classifier=False):
     """
     if isinstance(path, VGGWeights):
         return path
-    found = find_weights(path)
-    weights = VGGWeights.random() if found is None else VGGWeights.read(found, classifier=classifier)
+    weights = VGGWeights.read(find_weights(path), classifier=classifier)
     if weights.description:
         # The text is the file's: one line of it is enough.
         print(f"Weights: {' '.join(weights.description.split())[:200].rstrip('.')}.")

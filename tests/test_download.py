@@ -91,9 +91,18 @@ def test_another_published_file_of_the_same_name_is_kept(server, tmp_path, monke
     assert server.requests == 0
 
 
-def test_a_damaged_file_is_replaced(server, tmp_path):
+def test_a_file_of_the_users_is_left_as_it_is(server, tmp_path):
     (tmp_path / FILE).write_bytes(CONTENT[:-1])
-    assert download_weights(folder=tmp_path, progressbar=False).read_bytes() == CONTENT
+    with pytest.raises(FileExistsError, match="left as it is: move it away"):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert (tmp_path / FILE).read_bytes() == CONTENT[:-1]
+    assert server.requests == 0
+
+
+def test_an_installed_package_keeps_the_file_in_the_cache_folder(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "in_checkout", lambda: False)
+    monkeypatch.setenv("NST_COURSE_CACHE", str(tmp_path / "cache"))
+    assert download_weights(progressbar=False) == tmp_path / "cache" / FILE
 
 
 @pytest.mark.parametrize(
@@ -114,15 +123,6 @@ def test_what_goes_wrong_leaves_nothing_and_the_next_call_starts_again(server, t
     assert os.listdir(tmp_path) == []
     server.mode = "good"
     assert download_weights(folder=tmp_path, progressbar=False).read_bytes() == CONTENT
-    assert os.listdir(tmp_path) == [FILE]
-
-
-def test_a_failed_download_keeps_the_file_that_was_there(server, tmp_path):
-    (tmp_path / FILE).write_bytes(b"something of the user's")
-    server.mode = "other"
-    with pytest.raises(WeightsError):
-        download_weights(folder=tmp_path, progressbar=False)
-    assert (tmp_path / FILE).read_bytes() == b"something of the user's"
     assert os.listdir(tmp_path) == [FILE]
 
 

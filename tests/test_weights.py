@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nst_course import download, weights
-from nst_course.vgg import LayerNotFoundError
+from nst_course.vgg import NETWORKS, LayerNotFoundError
 from nst_course.weights import VGGWeights, WeightsError, find_weights, load_weights
 
 RETRY = "nst-course weights download"
@@ -725,7 +725,7 @@ def places(tmp_path, monkeypatch):
 
 
 def test_the_order_in_which_weights_are_found(places, monkeypatch):
-    assert find_weights() is None
+    assert find_weights() == places / "project" / "pretrained-model" / "teaching-vgg-verydeep-19.mat"
     for folder in (places / "cache", places / "project" / "pretrained-model", pathlib.Path("pretrained-model")):
         folder.mkdir(parents=True)
         for source in reversed(download.SOURCES.values()):  # the .mat comes before the .h5
@@ -742,10 +742,14 @@ def test_weights_named_but_missing_are_an_error(places, monkeypatch):
         load_weights()
 
 
-def test_random_weights_are_announced_in_one_line(places, capsys):
+def test_the_teaching_weights_are_the_default_and_are_announced_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(download, "SOURCES", {})  # published weights that a user has fetched come first
     read = load_weights()
-    assert capsys.readouterr().out == "Weights: random numbers, not trained.\n"
-    assert_parameters(read, dict(VGGWeights.random().parameters))
+    out = capsys.readouterr().out
+    assert out.startswith("Weights: ") and out.count("\n") == 1
+    assert "teaching" in out.lower() and "not the ImageNet network" in out
+    assert read.layers == NETWORKS["VGG-19"]
 
 
 def test_published_weights_are_not_announced(places, capsys, monkeypatch):
