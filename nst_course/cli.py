@@ -1,7 +1,6 @@
 """The ``nst-course`` command. Thin: every verb calls one library function and says what came of it."""
 
 import argparse
-import contextlib
 import os
 import pathlib
 import signal
@@ -119,6 +118,8 @@ def _stylize(args):
 
 def _paint(args, content, style, **settings):
     """Run the assignment with a bar, and write the picture even if the run is cut short."""
+    from tqdm import tqdm
+
     from .images import check_output, save_image
     from .session import DivergenceError, paint
     from .weights import load_weights
@@ -126,7 +127,7 @@ def _paint(args, content, style, **settings):
     check_output(args.output)
     weights = load_weights(args.weights)
     steps = []
-    with _bar(args.iterations) as bar:
+    with tqdm(total=args.iterations, unit="it", desc="Painting") as bar:
 
         def callback(step):
             steps.append(step.iteration)
@@ -143,14 +144,6 @@ def _paint(args, content, style, **settings):
     save_image(args.output, picture)
     print(f"Picture: {pathlib.Path(args.output).resolve()}")
     return 0 if len(steps) == args.iterations else 128 + signal.SIGINT
-
-
-@contextlib.contextmanager
-def _bar(total):
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="it", desc="Painting") as bar:
-        yield bar
 
 
 def _check(args):

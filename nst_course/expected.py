@@ -5,7 +5,6 @@ machine, so that what the table says can always be compared with what happens.
 """
 
 import functools
-import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -125,15 +124,13 @@ def _total():
 OLD_PIXELS, TODAYS_PIXELS = "_libjpeg9.png", ".jpg"
 
 
-def course_run_files(pixels, images=None):
+def course_run_files(pixels):
     """Find what the course's own run needs: the published weights and the two pictures.
 
     Parameters
     ----------
     pixels : str
         `OLD_PIXELS` or `TODAYS_PIXELS`: how the pictures' names end.
-    images : path-like, optional
-        Folder of ``louvre_small`` and ``monet``; by default ``images/`` of the project.
 
     Returns
     -------
@@ -143,7 +140,7 @@ def course_run_files(pixels, images=None):
     from .weights import find_weights, repository_folder
 
     weights = find_weights()
-    folder = pathlib.Path(images or repository_folder("images"))
+    folder = repository_folder("images")
     files = [weights, *(folder / f"{name}{pixels}" for name in ("louvre_small", "monet"))]
     published = weights.name.startswith("imagenet-vgg-verydeep-19")
     return files if published and all(file.is_file() for file in files) else None

@@ -57,7 +57,7 @@ def show_feature_maps(activations, titles=(), *, channels=4):
     return figure
 
 
-def show_gram(matrices, titles=(), *, width=3.2):
+def show_gram(matrices, titles=()):
     """Show Gram matrices as heat maps: which channels are active together.
 
     Parameters
@@ -66,14 +66,12 @@ def show_gram(matrices, titles=(), *, width=3.2):
         Gram matrices.
     titles : sequence of str, optional
         One for each.
-    width : float, optional
-        Width of each, in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = _grid(1, len(matrices), width, width + 0.3)
+    figure, axes = _grid(1, len(matrices), 3.2, 3.5)
     for i, (ax, matrix) in enumerate(zip(axes.flat, matrices)):
         # A few entries are hundreds of times the rest: on a linear scale the map would be black.
         image = ax.imshow(np.log10(1 + np.abs(np.asarray(matrix))), cmap="viridis")
@@ -82,21 +80,19 @@ def show_gram(matrices, titles=(), *, width=3.2):
     return figure
 
 
-def show_costs(steps, *, width=6.0):
+def show_costs(steps):
     """Draw the costs of a run against the iteration, on a logarithmic scale.
 
     Parameters
     ----------
     steps : sequence of Step
         What `model_nn` reported.
-    width : float, optional
-        Width of the figure, in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = _grid(1, 1, width, width * 0.55)
+    figure, axes = _grid(1, 1, 6.0, 3.3)
     ax = axes[0, 0]
     ax.set_axis_on()
     iterations = [step.iteration for step in steps]

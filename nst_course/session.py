@@ -175,7 +175,7 @@ def compute_style_cost(model, STYLE_LAYERS=STYLE_LAYERS):
         )
 
 
-def print_costs(every=20, *, digits=6, file=None):
+def print_costs(every=20, *, digits=6):
     """Make a callback for `model_nn` that prints the costs as the course does.
 
     Parameters
@@ -184,8 +184,6 @@ def print_costs(every=20, *, digits=6, file=None):
         Print one iteration in this many.
     digits : int, optional
         Significant digits. After a hundred iterations computers agree on about three.
-    file : file, optional
-        Where to print.
 
     Returns
     -------
@@ -194,10 +192,10 @@ def print_costs(every=20, *, digits=6, file=None):
 
     def callback(step):
         if step.iteration % every == 0:
-            print(f"Iteration {step.iteration} :", file=file)
-            print(f"total cost = {step.J:.{digits}g}", file=file)
-            print(f"content cost = {step.J_content:.{digits}g}", file=file)
-            print(f"style cost = {step.J_style:.{digits}g}", file=file)
+            print(f"Iteration {step.iteration} :")
+            print(f"total cost = {step.J:.{digits}g}")
+            print(f"content cost = {step.J_content:.{digits}g}")
+            print(f"style cost = {step.J_style:.{digits}g}")
 
     return callback
 

@@ -504,7 +504,6 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     here = Path(__file__).resolve().parent
     parser.add_argument("--output", type=Path, default=here / TEACHING_WEIGHTS, help="file to write")
-    parser.add_argument("--checkpoint", type=Path, help="where to keep the state (default: beside the output)")
     parser.add_argument("--steps", type=int, default=1500, help="training steps (%(default)s)")
     parser.add_argument("--textures", type=int, default=1024, help="textures to tell apart (%(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="crops a step (%(default)s)")
@@ -525,8 +524,7 @@ def parse_arguments(arguments=None):
         options.steps, options.textures, options.batch, options.precision = 10, 32, 16, "float32"
         if options.output == parser.get_default("output"):
             options.output = options.output.with_name("quick-" + options.output.name)
-    if options.checkpoint is None:
-        options.checkpoint = options.output.with_suffix(".checkpoint.npz")
+    options.checkpoint = options.output.with_suffix(".checkpoint.npz")
     return options
 
 
