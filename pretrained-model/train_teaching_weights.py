@@ -1,22 +1,26 @@
 """Train the teaching weights: a narrow VGG-19 that paints, from nothing but the installed packages.
 
-The network learns to tell textures apart. Each class is one texture: drawn here (stripes, cells,
-clouds, strokes, dots, checks, in random palettes) or a region of a photograph that ships with
-scikit-image or scikit-learn. A sample is a slightly turned, scaled and shifted crop. A linear
-classifier reads the mean and the standard deviation of every channel of six layers, so each of them
-has to describe textures by statistics, which is what a Gram matrix asks for. Batch normalisation
-helps the training and is folded into the kernels afterwards; the activations are then scaled so
-that the course's settings (alpha 10, beta 40, Adam 2.0, 200 iterations) need no retuning.
+The network is built layer after layer, each on what the one before it makes of crops of drawn textures and of the
+photographs that ship with scikit-image and scikit-learn. The style layers conv1_1, conv2_1 and conv3_1 are found by
+clustering: their kernels are the centres of whitened 3 x 3 patches, each with both signs [1]_. The others hand on
+what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it almost without rectifying. Every channel
+is centred and brought to unit variance, and the layers are then scaled so that the course's settings (alpha 10,
+beta 40, Adam 2.0, 200 iterations) need no retuning. There is no gradient descent in it: training the same layers to
+tell textures apart painted no better.
 
 No pretrained network is used anywhere, neither to start from nor to measure against.
 
     python train_teaching_weights.py                            # the file, beside this script
     python train_teaching_weights.py --quick --output quick.mat   # to see that it works
+
+References
+----------
+.. [1] A. Coates and A. Y. Ng, "Learning Feature Representations with K-means", in Neural Networks: Tricks of the
+   Trade, 2012.
 """
 
 import argparse
 import os
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -33,28 +37,34 @@ from sklearn.datasets import load_sample_images
 from tqdm import tqdm
 
 from nst_course import VGGWeights
-from nst_course._files import whole_file
 from nst_course.vgg import NETWORKS
 from nst_course.weights import IMAGENET_MEAN, TEACHING_WEIGHTS
 
 NAMES = NETWORKS["VGG-19"]
 DESCRIPTION = (
-    "Teaching network: VGG-19's layers with fewer channels, trained on drawn textures and on the photographs that "
-    "scikit-image and scikit-learn ship. It is not the ImageNet network and names no objects"
+    "Teaching network: VGG-19's layers with fewer channels, learned from drawn textures and the photographs in "
+    "scikit-image and scikit-learn. It is not the ImageNet network and names no objects"
 )
-# The early blocks carry colours and strokes, so they get most of the channels a 6 MB file can hold.
-WIDTHS = dict(zip(NAMES, [48, 48, 96, 96] + [128] * 12))
-HEADS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1", "conv5_4")
+# The style layers are wide, so that a Gram matrix sees much; what lies between is narrow, so that an iteration is
+# fast.
+WIDTHS = dict(zip(NAMES, [48, 32, 128, 64, 192] + [96] * 11))
+# Layers made of clustered patches, and how far their patches are whitened: the variance that is added to every
+# direction, as a share of the largest. Less brings out noise, more leaves nothing but colours.
+CLUSTERED = {"conv1_1": 3e-3, "conv2_1": 3e-2, "conv3_1": 1e-2}
+# Where the ReLU cuts, in standard deviations below the mean. Above 0 a Gram matrix also sees the mean of a channel,
+# which tells even grain from a few strokes; at 3 a layer passes on what it gets.
+OFFSET = {"conv1_2": 3.0, "conv2_2": 3.0, "conv3_1": 0.0}
+DEFAULT_OFFSET = 0.3
 # Root mean square of each layer's activations in the file. The style cost grows with the fourth
 # power of it and the content cost with the square, so this is where the layers' shares are set; a
 # ReLU network lets them be chosen freely.
-SCALE = {"conv4_1": 50.0, "conv4_2": 50.0, "conv5_1": 30.0}
+SCALE = {"conv3_1": 150.0, "conv4_1": 30.0, "conv4_2": 50.0, "conv5_1": 20.0}
 DEFAULT_SCALE = 100.0
 
-TILE = 160  # side of a class's texture
-CROP = 64  # side of a training sample
-DECAY = 700  # steps at the end over which the learning rate falls to zero
-WARMUP = 50
+TILE = 160  # side of a texture
+CROP = 64  # side of a sample
+CROPS = 64  # samples the layers are built on
+PATCHES = 20000  # patches that are clustered
 
 
 # ----------------------------------------------------------------------------------------- textures
@@ -206,7 +216,7 @@ def photograph_texture(rng, colour, grey):
 
 
 def make_textures(count, seed):
-    """Make all classes' textures.
+    """Make the textures, half of them drawn, half cut out of photographs.
 
     Returns
     -------
@@ -238,222 +248,108 @@ def sample_transforms(rng, count):
 # ------------------------------------------------------------------------------------------ network
 
 
-def init_parameters(textures, classes, seed):
-    """Make the starting values: conv1_1 from clustered patches, the others near the identity.
+def samples(textures, rng):
+    """Cut slightly turned, scaled and shifted crops from textures chosen at random; the ImageNet mean is subtracted."""
+    crops = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(textures[rng.integers(0, len(textures), CROPS)], tf.float32),
+        transforms=sample_transforms(rng, CROPS),
+        output_shape=[CROP, CROP],
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
+    return crops - IMAGENET_MEAN
+
+
+def patch_kernels(pictures, count, floor, rng):
+    r"""Cluster whitened 3 x 3 patches and make kernels of the centres, each with both signs.
+
+    A patch :math:`p` is whitened, :math:`(\Lambda + f \lambda_{max})^{-1/2} V^T (p - \bar p)`, with the eigenvalues
+    :math:`\Lambda` and eigenvectors :math:`V` of the patches' covariance and :math:`f` the `floor`, and scaled to
+    length 1. The half with the least contrast is left out: flat patches cluster by their noise.
+
+    Parameters
+    ----------
+    pictures : ndarray, shape (m, n_H, n_W, n_C)
+        Where the patches are cut.
+    count : int
+        Number of kernels, even.
+    floor : float
+        Share of the largest variance that is added to every direction.
+    rng : numpy.random.Generator
+        Where the randomness comes from.
 
     Returns
     -------
-    parameters : dict of ndarray
-        ``<layer>/W``, ``<layer>/gamma``, ``<layer>/beta`` and, for the classifiers,
-        ``<layer>/head``, ``<layer>/bias``.
+    kernels : ndarray, shape (3, 3, n_C, count)
+
+    References
+    ----------
+    Coates and Ng 2012, sections 3 and 4.
     """
-    rng = np.random.default_rng([seed, 2])
-    parameters, c_in = {}, 3
-    for name in NAMES:
-        c_out = WIDTHS[name]
-        if name == "conv1_1":
-            kernel = first_kernels(textures, c_out, rng)
-        else:
-            kernel = 0.7 * rng.normal(0, np.sqrt(2 / (9 * c_in)), (3, 3, c_in, c_out))
-            same = np.arange(min(c_in, c_out))
-            kernel[1, 1, same, same] += 1  # hands colours and edges on to the deeper layers from the first step
-        parameters[f"{name}/W"] = kernel.astype(np.float32)
-        parameters[f"{name}/gamma"] = np.ones(c_out, np.float32)
-        parameters[f"{name}/beta"] = np.zeros(c_out, np.float32)
-        if name in HEADS:
-            parameters[f"{name}/head"] = rng.normal(0, 0.02, (2 * c_out, classes)).astype(np.float32)
-            parameters[f"{name}/bias"] = np.zeros(classes, np.float32)
-        c_in = c_out
-    return parameters
-
-
-def first_kernels(textures, count, rng):
-    """Make conv1_1 of edges and colours: centres of whitened 3 x 3 patches, each with both signs."""
-    where = rng.integers(0, TILE - 3, (20000, 2))
-    which = rng.integers(0, len(textures), 20000)
-    patches = np.stack([textures[i, y : y + 3, x : x + 3].ravel() for i, (y, x) in zip(which, where)]) - 127.0
+    m, n_H, n_W, n_C = pictures.shape
+    which, y, x = (rng.integers(0, n, (PATCHES, 1, 1)) for n in (m, n_H - 2, n_W - 2))
+    patches = pictures[which, y + np.arange(3)[:, None], x + np.arange(3)].reshape(PATCHES, 9, n_C).astype(float)
+    contrast = np.linalg.norm(patches - patches.mean(1, keepdims=True), axis=(1, 2))
+    patches = patches[contrast >= np.median(contrast)].reshape(-1, 9 * n_C)
     patches -= patches.mean(0)
     values, vectors = np.linalg.eigh(np.cov(patches.T))
-    whiten = vectors / np.sqrt(values + 3e-3 * values.max())
+    whiten = vectors / np.sqrt(np.maximum(values, 0) + floor * values.max())
     white = patches @ whiten
     white /= np.linalg.norm(white, axis=1, keepdims=True) + 1e-6
     centres = KMeans(count // 2, n_init=1, random_state=0, max_iter=50).fit(white).cluster_centers_
     kernels = whiten @ centres.T
-    kernels = np.concatenate([kernels, -kernels], axis=1)
-    return kernels.reshape(3, 3, 3, count)
+    return np.concatenate([kernels, -kernels], axis=1).reshape(3, 3, n_C, count)
 
 
-def walk(parameters, image, dtype=tf.float32, statistics=None):
-    """Run the network with batch normalisation, as in training.
-
-    Parameters
-    ----------
-    parameters : dict of tensors
-        See `init_parameters`.
-    image : tensor, shape (n, n_H, n_W, 3)
-        RGB, mean subtracted.
-    dtype : tf.DType, optional
-        What the convolutions compute in.
-    statistics : dict, optional
-        Filled with each layer's mean and variance before normalisation.
-
-    Yields
-    ------
-    name, activation
-        Every convolution after its ReLU.
-    """
-    x = tf.cast(image / 64.0, dtype)
-    for name in NAMES:
-        if name.endswith("_1") and name != "conv1_1":
-            x = tf.nn.avg_pool2d(x, 2, 2, "SAME")
-        x = tf.nn.conv2d(x, tf.cast(parameters[f"{name}/W"], dtype), 1, "SAME")
-        x, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            x,
-            parameters[f"{name}/gamma"],
-            parameters[f"{name}/beta"],
-            epsilon=1e-3,
-            is_training=True,
-        )
-        if statistics is not None:
-            statistics[name] = (mean, variance)
-        x = tf.nn.relu(x)
-        yield name, x
-
-
-def texture_loss(parameters, image, label, dtype):
-    """Compute the cross-entropy of the six classifiers, mean over layers and samples, and the mean accuracy."""
-    losses, hits = [], []
-    for name, x in walk(parameters, image, dtype):
-        if name not in HEADS:
-            continue
-        mean = tf.cast(tf.reduce_mean(x, (1, 2)), tf.float32)
-        square = tf.reduce_mean(tf.square(tf.cast(x, tf.float32)), (1, 2))
-        spread = tf.sqrt(tf.maximum(square - mean**2, 0) + 1e-4)
-        described = tf.concat([mean, spread], -1)
-        centre, variance = tf.nn.moments(described, 0)
-        described = (described - centre) * tf.math.rsqrt(variance + 1e-4)
-        logits = described @ parameters[f"{name}/head"] + parameters[f"{name}/bias"]
-        losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits))
-        hits.append(tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), label), tf.float32))
-    return tf.reduce_mean(losses), tf.reduce_mean(hits, axis=1)
-
-
-# ----------------------------------------------------------------------------------------- training
-
-
-class Trainer:
-    """Parameters, Adam's moments and the step count, with one compiled step.
+def build(textures, seed):
+    """Make all layers, each on the activations of the one before it.
 
     Parameters
     ----------
-    textures : ndarray of uint8
-        One picture for each class.
+    textures : ndarray of uint8, shape (m, TILE, TILE, 3)
+        What the network learns from.
     seed : int
-        For the starting values and for every batch.
-    batch : int
-        Crops in a step.
-    dtype : tf.DType
-        What the convolutions compute in.
+        Of everything random.
+
+    Returns
+    -------
+    layers : dict of (W, b)
+        float32. Over the crops the layers are built on, every channel has unit variance before its ReLU and its
+        `OFFSET` as mean.
     """
+    rng = np.random.default_rng([seed, 2])
+    image = samples(textures, rng)
+    layers = {}
+    for name in tqdm(NAMES, desc="layers", unit="layer"):
+        c_out = WIDTHS[name]
+        image = pool_before(name, image)
+        c_in = image.shape[3]
+        if name in CLUSTERED:
+            pictures = textures if name == "conv1_1" else image.numpy()
+            kernel = patch_kernels(pictures, c_out, CLUSTERED[name], rng)
+        else:
+            kernel = 0.7 * rng.normal(0, np.sqrt(2 / (9 * c_in)), (3, 3, c_in, c_out))
+            same = np.arange(min(c_in, c_out))
+            kernel[1, 1, same, same] += 1
+        raw = tf.nn.conv2d(image, tf.constant(kernel, tf.float32), 1, "SAME")
+        mean, variance = (v.numpy().astype(float) for v in tf.nn.moments(raw, (0, 1, 2)))
+        # The added part keeps a channel that hardly ever answers from being blown up.
+        gain = 1 / np.sqrt(variance + 1e-3 * variance.mean())
+        bias = OFFSET.get(name, DEFAULT_OFFSET) - mean * gain
+        layers[name] = (kernel * gain).astype(np.float32), bias.astype(np.float32)
+        image = convolve(image, *layers[name])
+    return layers
 
-    rate = 2e-3
 
-    def __init__(self, textures, seed, batch, dtype):
-        self.textures, self.seed, self.batch, self.dtype = textures, seed, batch, dtype
-        start = init_parameters(textures, len(textures), seed)
-        self.values = {k: tf.Variable(v) for k, v in start.items()}
-        self.first = {k: tf.Variable(np.zeros_like(v)) for k, v in start.items()}
-        self.second = {k: tf.Variable(np.zeros_like(v)) for k, v in start.items()}
-        self.done = 0
-        self._update = tf.function(self._update_once)
+def pool_before(name, image):
+    """Pool by average if the layer begins a block."""
+    return tf.nn.avg_pool2d(image, 2, 2, "SAME") if name.endswith("_1") and name != "conv1_1" else image
 
-    def samples(self, step):
-        """Draw the batch of a step, the same whenever it is asked for."""
-        rng = np.random.default_rng([self.seed, 3, step])
-        label = rng.integers(0, len(self.textures), self.batch)
-        image = tf.raw_ops.ImageProjectiveTransformV3(
-            images=tf.cast(self.textures[label], tf.float32),
-            transforms=sample_transforms(rng, self.batch),
-            output_shape=[CROP, CROP],
-            interpolation="BILINEAR",
-            fill_mode="REFLECT",
-            fill_value=0.0,
-        )
-        # A little light and colour: less of it than between two classes, or the network would learn
-        # to ignore colour.
-        image = image * rng.normal(1, 0.07, (self.batch, 1, 1, 3)) + rng.normal(0, 6, (self.batch, 1, 1, 3))
-        return image - IMAGENET_MEAN, tf.constant(label, tf.int32)
 
-    def _update_once(self, image, label, rate, count):
-        keys = list(self.values)
-        with tf.GradientTape() as tape:
-            loss, hits = texture_loss(self.values, image, label, self.dtype)
-        gradients = tape.gradient(loss, [self.values[k] for k in keys])
-        for key, gradient in zip(keys, gradients):
-            m = self.first[key].assign(0.9 * self.first[key] + 0.1 * gradient)
-            v = self.second[key].assign(0.99 * self.second[key] + 0.01 * tf.square(gradient))
-            move = (m / (1 - 0.9**count)) / (tf.sqrt(v / (1 - 0.99**count)) + 1e-8)
-            self.values[key].assign_sub(rate * move)
-        return loss, hits
-
-    def step(self, total):
-        """Take one step of a training of ``total`` steps; returns the loss and the six accuracies."""
-        image, label = self.samples(self.done)
-        self.done += 1
-        rate = self.rate * min(1, self.done / WARMUP, (total - self.done + 1) / min(DECAY, total))
-        loss, hits = self._update(image, label, tf.constant(rate, tf.float32), tf.constant(float(self.done)))
-        return float(loss), hits.numpy()
-
-    def save(self, path):
-        """Write everything needed to go on, whole or not at all."""
-        arrays = {"step": np.array([self.done, self.seed, len(self.textures)])}
-        for part, table in (("value", self.values), ("first", self.first), ("second", self.second)):
-            arrays.update({f"{part}:{k}": v.numpy() for k, v in table.items()})
-        with whole_file(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-
-    def load(self, path):
-        """Go on from what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            step, seed, classes = arrays["step"]
-            if (seed, classes) != (self.seed, len(self.textures)):
-                raise ValueError(
-                    f"{path} is of seed {seed} with {classes} textures, not {self.seed} with "
-                    f"{len(self.textures)}; "
-                    "remove it to start anew"
-                )
-            for part, table in (
-                ("value", self.values),
-                ("first", self.first),
-                ("second", self.second),
-            ):
-                for key, variable in table.items():
-                    variable.assign(arrays[f"{part}:{key}"])
-        self.done = int(step)
-
-    def folded(self, batches=8):
-        """Return kernels and biases with the batch normalisation folded in.
-
-        Returns
-        -------
-        layers : list of (name, W, b)
-            float64, for an image with the mean subtracted.
-        """
-        collected = {name: [] for name in NAMES}
-        for i in range(batches):
-            statistics = {}
-            for _ in walk(self.values, self.samples(10**6 + i)[0], tf.float32, statistics):
-                pass
-            for name, (mean, variance) in statistics.items():
-                collected[name].append((mean.numpy(), variance.numpy() + mean.numpy() ** 2))
-        layers = []
-        for name in NAMES:
-            mean, square = np.mean(np.array(collected[name], float), axis=0)
-            kernel, gamma, beta = (self.values[f"{name}/{k}"].numpy().astype(float) for k in ("W", "gamma", "beta"))
-            factor = gamma / np.sqrt(square - mean**2 + 1e-3)
-            kernel = kernel / 64 if name == "conv1_1" else kernel
-            layers.append((name, kernel * factor, beta - mean * factor))
-        return layers
+def convolve(image, kernel, bias):
+    """Compute one layer, ReLU included."""
+    return tf.nn.relu(tf.nn.conv2d(image, tf.constant(kernel, tf.float32), 1, "SAME") + bias.astype(np.float32))
 
 
 # ------------------------------------------------------------------------------------------- output
@@ -467,13 +363,11 @@ def balance(layers, pictures):
     sizes.
     """
     image = tf.constant(pictures.astype(np.float32) - IMAGENET_MEAN)
-    balanced, before = [], 1.0
-    for name, kernel, bias in layers:
-        if name.endswith("_1") and name != "conv1_1":
-            image = tf.nn.avg_pool2d(image, 2, 2, "SAME")
-        raw = tf.nn.relu(tf.nn.conv2d(image, tf.constant(kernel / before, tf.float32), 1, "SAME") + bias)
+    balanced, before = {}, 1.0
+    for name, (kernel, bias) in layers.items():
+        raw = convolve(pool_before(name, image), kernel / before, bias)
         factor = SCALE.get(name, DEFAULT_SCALE) / float(tf.sqrt(tf.reduce_mean(raw**2)))
-        balanced.append((name, kernel / before * factor, bias * factor))
+        balanced[name] = kernel / before * factor, bias * factor
         image, before = raw * factor, factor
     return balanced
 
@@ -481,80 +375,23 @@ def balance(layers, pictures):
 def write_mat(path, layers):
     """Write the network in the layout of imagenet-vgg-verydeep-19.mat, whole or not at all."""
     # Half precision compresses to half the size; the values stay float32, as in the published file.
-    parameters = {
-        name: tuple(v.astype(np.float16).astype(np.float32) for v in (kernel, bias)) for name, kernel, bias in layers
-    }
+    parameters = {name: tuple(v.astype(np.float16).astype(np.float32) for v in layer) for name, layer in layers.items()}
     VGGWeights(parameters, description=DESCRIPTION).write_mat(path)
 
 
-def faster_type(textures, seed, batch):
-    """Time a step of each and return the type that is faster here: bfloat16 on recent processors."""
-    times = {}
-    for dtype in (tf.float32, tf.bfloat16):
-        trainer = Trainer(textures, seed, batch, dtype)
-        trainer.step(1000)
-        start = time.perf_counter()
-        trainer.step(1000)
-        times[dtype] = time.perf_counter() - start
-    return min(times, key=times.get)
-
-
-def parse_arguments(arguments=None):
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = Path(__file__).resolve().parent
-    parser.add_argument("--output", type=Path, default=here / TEACHING_WEIGHTS, help="file to write")
-    parser.add_argument("--steps", type=int, default=1500, help="training steps (%(default)s)")
-    parser.add_argument("--textures", type=int, default=1024, help="textures to tell apart (%(default)s)")
-    parser.add_argument("--batch", type=int, default=128, help="crops a step (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (%(default)s)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="of convolutions",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a few steps only, to see that it works (under a minute)",
-    )
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.steps, options.textures, options.batch, options.precision = 10, 32, 16, "float32"
-        if options.output == parser.get_default("output"):
-            options.output = options.output.with_name("quick-" + options.output.name)
-    options.checkpoint = options.output.with_suffix(".checkpoint.npz")
-    return options
-
-
 def main(arguments=None):
-    """Train, or go on training, and write the file."""
-    options = parse_arguments(arguments)
-    textures = make_textures(options.textures, options.seed)
-    if options.precision == "auto":
-        dtype = faster_type(textures, options.seed, options.batch)
-    else:
-        dtype = tf.dtypes.as_dtype(options.precision)
-    trainer = Trainer(textures, options.seed, options.batch, dtype)
-    if options.checkpoint.exists():
-        trainer.load(options.checkpoint)
-
-    def save():
-        trainer.save(options.checkpoint)
-        write_mat(options.output, balance(trainer.folded(), textures[:: max(1, len(textures) // 64)]))
-
-    with tqdm(total=options.steps, initial=trainer.done, desc=dtype.name, unit="step") as bar:
-        while trainer.done < options.steps:
-            loss, hits = trainer.step(options.steps)
-            bar.update()
-            if trainer.done % 20 == 0:
-                bar.set_postfix_str(f"loss {loss:.3f}, right " + " ".join(f"{h:.2f}" for h in hits))
-            if trainer.done % 200 == 0:
-                save()
-    save()
-    options.checkpoint.unlink()
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
+    """Make the textures and the network, and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    file = Path(__file__).resolve().parent / TEACHING_WEIGHTS
+    parser.add_argument("--output", type=Path, help="file to write (the one beside this script)")
+    parser.add_argument("--textures", type=int, default=768, help="textures to learn from (%(default)s)")
+    parser.add_argument("--seed", type=int, default=3, help="of everything random (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="32 textures, to see that it works")
+    options = parser.parse_args(arguments)
+    output = options.output or (file.with_name("quick-" + file.name) if options.quick else file)
+    textures = make_textures(32 if options.quick else options.textures, options.seed)
+    write_mat(output, balance(build(textures, options.seed), textures[:: max(1, len(textures) // 64)]))
+    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

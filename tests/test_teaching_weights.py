@@ -1,4 +1,4 @@
-"""The teaching weights as they are delivered, and the script that trains them."""
+"""The teaching weights as they are delivered, and the script that makes them."""
 
 import importlib.util
 import pathlib
@@ -29,18 +29,23 @@ def textures(script):
     return script.make_textures(8, seed=0)
 
 
+@pytest.fixture(scope="module")
+def layers(script, textures):
+    return script.build(textures, seed=1)
+
+
 def rms(weights, pictures):
     layers = forward(weights, tf.constant(pictures.astype(np.float32) - IMAGENET_MEAN))
     return {name: float(tf.sqrt(tf.reduce_mean(a**2))) for name, a in layers.items() if name.startswith("conv")}
 
 
-def test_the_delivered_file():
+def test_the_delivered_file(script):
     file = FOLDER / TEACHING_WEIGHTS
     assert file.stat().st_size <= 6_000_000
     weights = VGGWeights.read(file)
     assert weights.network == "VGG-19" and len(weights.layers) == 16
-    assert [weights[f"conv{b}_1"][0].shape[3] for b in range(1, 6)] == [48, 96, 128, 128, 128]
-    assert "not the ImageNet network" in weights.description
+    assert [weights[f"conv{b}_1"][0].shape[3] for b in range(1, 6)] == [48, 128, 192, 96, 96]
+    assert weights.description == script.DESCRIPTION and "not the ImageNet network" in script.DESCRIPTION
 
 
 def test_the_delivered_activations_have_the_sizes_the_script_sets(script, textures):
@@ -57,42 +62,35 @@ def test_quick_mode_writes_a_file_that_can_be_used(tmp_path):
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_training_resumes_where_it_stopped(script, textures, tmp_path):
-    def trainer():
-        return script.Trainer(textures, seed=1, batch=4, dtype=tf.float32)
-
-    through = trainer()
-    losses = [through.step(3)[0] for _ in range(3)]
-    first = trainer()
-    assert [first.step(3)[0] for _ in range(2)] == pytest.approx(losses[:2], rel=1e-5)
-    first.save(tmp_path / "state.npz")
-    second = trainer()
-    second.load(tmp_path / "state.npz")
-    assert second.done == 2
-    assert second.step(3)[0] == pytest.approx(losses[2], rel=1e-4)
+def test_clustered_kernels_find_the_edges_of_striped_pictures(script):
+    """Patches of upright black and white stripes differ from left to right only, so must the kernels."""
+    stripes = np.tile(np.array([0, 0, 0, 255, 255, 255], np.uint8), (2, 60, 10))[..., None].repeat(3, axis=-1)
+    kernels = script.patch_kernels(stripes, 4, 3e-3, np.random.default_rng(0))
+    assert kernels.shape == (3, 3, 3, 4)
+    np.testing.assert_allclose(kernels, kernels.mean(axis=0, keepdims=True).repeat(3, 0), atol=1e-6)
+    np.testing.assert_allclose(kernels[..., :2], -kernels[..., 2:])  # each with both signs
+    assert (kernels[0, :, 0].std(axis=0) > 1e-3).all()
 
 
-def test_a_checkpoint_of_another_training_is_refused(script, textures, tmp_path):
-    script.Trainer(textures, seed=1, batch=4, dtype=tf.float32).save(tmp_path / "state.npz")
-    with pytest.raises(ValueError, match="seed 1"):
-        script.Trainer(textures, seed=2, batch=4, dtype=tf.float32).load(tmp_path / "state.npz")
+def test_layers_are_built_with_unit_variance_around_their_offset(script, textures, layers):
+    image = script.samples(textures, np.random.default_rng([1, 2]))
+    for name, (kernel, bias) in layers.items():
+        raw = tf.nn.conv2d(script.pool_before(name, image), kernel, 1, "SAME") + bias
+        mean, variance = tf.nn.moments(raw, (0, 1, 2))
+        np.testing.assert_allclose(mean, script.OFFSET.get(name, script.DEFAULT_OFFSET), atol=2e-3)
+        # Below 1 only for a channel that hardly answers to anything.
+        assert np.median(variance) == pytest.approx(1, abs=0.02) and np.max(variance) <= 1.001
+        image = tf.nn.relu(raw)
 
 
-def test_batch_normalisation_folds_away(script, textures):
-    """On the batch whose statistics were folded in, the plain network gives what the normalised one gave."""
-    # TensorFlow reports the unbiased variance, which differs from the one it used by 1 in 256 samples at conv5.
-    trainer = script.Trainer(textures, seed=1, batch=16, dtype=tf.float32)
-    image = trainer.samples(10**6)[0]
-    normalised = dict(script.walk(trainer.values, image))
-    folded = VGGWeights({name: (W, b) for name, W, b in trainer.folded(batches=1)})
-    plain = forward(folded, tf.constant(image))
-    for name in ("conv1_1", "conv2_2", "conv4_4"):
-        np.testing.assert_allclose(plain[name], normalised[name], atol=0.02 * np.abs(normalised[name]).max())
-
-
-def test_balance_gives_the_layers_their_sizes(script, textures):
-    trainer = script.Trainer(textures, seed=1, batch=4, dtype=tf.float32)
-    layers = trainer.folded(batches=1)
-    balanced = VGGWeights({name: (W, b) for name, W, b in script.balance(layers, textures)})
-    for name, size in rms(balanced, textures).items():
+def test_balance_gives_the_layers_their_sizes(script, textures, layers):
+    for name, size in rms(VGGWeights(script.balance(layers, textures)), textures).items():
         assert size == pytest.approx(script.SCALE.get(name, script.DEFAULT_SCALE), rel=1e-3)
+
+
+def test_balance_changes_nothing_but_the_sizes(script, textures, layers):
+    image = tf.constant(textures.astype(np.float32) - IMAGENET_MEAN)
+    before, after = (forward(VGGWeights(p), image) for p in (layers, script.balance(layers, textures)))
+    for name in ("conv1_1", "conv3_4", "conv5_4"):
+        ratio = tf.reduce_sum(after[name]) / tf.reduce_sum(before[name])
+        np.testing.assert_allclose(after[name], before[name] * ratio, atol=1e-4 * float(tf.reduce_max(after[name])))
