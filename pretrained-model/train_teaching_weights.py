@@ -51,8 +51,8 @@ WIDTHS = dict(zip(NAMES, [48, 32, 128, 64, 192] + [96] * 11))
 # Layers made of clustered patches, and how far their patches are whitened: the variance that is added to every
 # direction, as a share of the largest. Less brings out noise, more leaves nothing but colours.
 CLUSTERED = {"conv1_1": 3e-3, "conv2_1": 3e-2, "conv3_1": 1e-2}
-# Where the ReLU cuts, in standard deviations below the mean. Above 0 a Gram matrix also sees the mean of a channel,
-# which tells even grain from a few strokes; at 3 a layer passes on what it gets.
+# Where the ReLU cuts, in standard deviations below the mean. A little above 0 painted better than 0; at 3 a layer
+# passes on what it gets.
 OFFSET = {"conv1_2": 3.0, "conv2_2": 3.0, "conv3_1": 0.0}
 DEFAULT_OFFSET = 0.3
 # Root mean square of each layer's activations in the file. The style cost grows with the fourth
@@ -61,6 +61,7 @@ DEFAULT_OFFSET = 0.3
 SCALE = {"conv3_1": 150.0, "conv4_1": 30.0, "conv4_2": 50.0, "conv5_1": 20.0}
 DEFAULT_SCALE = 100.0
 
+TEXTURES = 768  # pictures to learn from
 TILE = 160  # side of a texture
 CROP = 64  # side of a sample
 CROPS = 64  # samples the layers are built on
@@ -379,17 +380,16 @@ def write_mat(path, layers):
     VGGWeights(parameters, description=DESCRIPTION).write_mat(path)
 
 
-def main(arguments=None):
+def main():
     """Make the textures and the network, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     file = Path(__file__).resolve().parent / TEACHING_WEIGHTS
     parser.add_argument("--output", type=Path, help="file to write (the one beside this script)")
-    parser.add_argument("--textures", type=int, default=768, help="textures to learn from (%(default)s)")
     parser.add_argument("--seed", type=int, default=3, help="of everything random (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="32 textures, to see that it works")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--quick", action="store_true", help="learn from 32 textures only, to see that it works")
+    options = parser.parse_args()
     output = options.output or (file.with_name("quick-" + file.name) if options.quick else file)
-    textures = make_textures(32 if options.quick else options.textures, options.seed)
+    textures = make_textures(32 if options.quick else TEXTURES, options.seed)
     write_mat(output, balance(build(textures, options.seed), textures[:: max(1, len(textures) // 64)]))
     print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
 
