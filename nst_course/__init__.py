@@ -10,8 +10,17 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "costs": ("compute_content_cost", "compute_layer_style_cost", "gram_matrix", "total_cost"),
+    "costs": (
+        "compute_content_cost",
+        "compute_gram_cost",
+        "compute_layer_style_cost",
+        "gram_matrix",
+        "normalized_gram_matrix",
+        "total_cost",
+        "total_variation_cost",
+    ),
     "download": ("download_weights",),
+    "eager": ("Painting", "features", "stylize"),
     "expected": ("EXPECTED", "expected_value"),
     "images": (
         "ImageError",
@@ -22,7 +31,19 @@ _HOMES = {
         "resize_image",
         "save_image",
     ),
+    "memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
+    "optimizers": ("Adam", "LBFGS"),
     "plots": ("show_costs", "show_feature_maps", "show_gram", "show_pictures"),
+    "recipes": (
+        "COURSE",
+        "FAST",
+        "GATYS",
+        "LBFGS_VGG19",
+        "TF_TUTORIAL",
+        "Objective",
+        "Preset",
+        "Style",
+    ),
     "session": (
         "DivergenceError",
         "STYLE_LAYERS",

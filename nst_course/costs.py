@@ -149,6 +149,113 @@ def total_cost(J_content, J_style, alpha=10, beta=40):
     return alpha * J_content + beta * J_style
 
 
+#: How Gram matrices are made comparable between layers and pictures, and what the cost made of them is divided by.
+NORMALIZATIONS = {"course": 4.0, "location": 1.0, "element": 1.0}
+
+
+def normalized_gram_matrix(a, normalization="course", mask=None):
+    r"""Compute Gram matrices of activations, in float32 or better, in one of the three usual normalisations.
+
+    .. math:: G_{kl} = \frac{\sum_{ij} m_{ij}\, a_{ijk}\, a_{ijl}}{\sum_{ij} m_{ij}}
+
+    Parameters
+    ----------
+    a : tensor, shape (m, n_H, n_W, n_C)
+        Activations of one layer.
+    normalization : {"course", "location", "element"}, optional
+        "course" and "location": the mean over positions, as above. The course divides the cost by (n_H n_W)^2 rather
+        than the matrix by n_H n_W, which is the same where both pictures have one size and only then means something.
+        "element": divided once more, by n_C.
+    mask : tensor, shape (1, n_H, n_W, 1), optional
+        How much each position counts, at least 0; without one, all count 1.
+
+    Returns
+    -------
+    G : tensor, shape (m, n_C, n_C)
+        Symmetric, positive semi-definite.
+
+    Raises
+    ------
+    ValueError
+        If the normalisation is unknown.
+
+    References
+    ----------
+    Gatys et al. 2015, equation 3; with a mask, Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
+    Transfer", equation 4; "element" as in PyTorch's tutorial, "location" as in TensorFlow's.
+    """
+    _check_normalization(normalization)
+    a = _float32_or_better(a)
+    n_H, n_W, n_C = (int(n) for n in a.shape[1:])
+    A = tf.reshape(a, [-1, n_H * n_W, n_C])
+    if mask is None:
+        G = tf.matmul(A, A, transpose_a=True) / (n_H * n_W)
+    else:
+        mask = tf.reshape(tf.cast(mask, a.dtype), [1, n_H * n_W, 1])
+        G = tf.matmul(A * mask, A, transpose_a=True) / tf.reduce_sum(mask)
+    return G / n_C if normalization == "element" else G
+
+
+def compute_gram_cost(GS, GG, normalization="course"):
+    r"""Compute the style cost of one layer from its normalised Gram matrices.
+
+    .. math:: J^{[l]}_{style}(S, G) = \frac{1}{c\, n_C^2} \sum_{k,l} (G^{(S)}_{kl} - G^{(G)}_{kl})^2
+
+    Parameters
+    ----------
+    GS, GG : tensor, shape (m, n_C, n_C)
+        What `normalized_gram_matrix` made of the style and of the generated picture.
+    normalization : {"course", "location", "element"}, optional
+        The one both were made with. The constant c is 4 for the course's, and 1 otherwise.
+
+    Returns
+    -------
+    J_style_layer : tensor, shape ()
+
+    Raises
+    ------
+    ValueError
+        If the normalisation is unknown.
+    """
+    _check_normalization(normalization)
+    return tf.reduce_mean(tf.square(GS - GG)) / NORMALIZATIONS[normalization]
+
+
+def total_variation_cost(image):
+    r"""Compute how much neighbouring pixels differ: the artefacts and the noise of a picture.
+
+    .. math:: J_{variation} = \sum_{i,j,c} |x_{i+1,j,c} - x_{i,j,c}| + |x_{i,j+1,c} - x_{i,j,c}|
+
+    Parameters
+    ----------
+    image : tensor or ndarray, shape (m, n_H, n_W, 3)
+        Pictures, in any unit.
+
+    Returns
+    -------
+    J_variation : tensor, shape ()
+        The sum over all of them, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If `image` does not have four axes.
+
+    References
+    ----------
+    Johnson et al. 2016, section 3.2, with absolute differences, as ``tf.image.total_variation`` has them.
+    """
+    image = _tensor(image)
+    if image.shape.rank not in (4, None):
+        raise ValueError(
+            f"total_variation_cost expects pictures of shape (m, n_H, n_W, 3); found shape {_show(image.shape)}. "
+            "A single picture keeps its batch axis: image[None, ...] adds it."
+        )
+    down = tf.abs(image[:, 1:] - image[:, :-1])
+    across = tf.abs(image[:, :, 1:] - image[:, :, :-1])
+    return tf.reduce_sum(down) + tf.reduce_sum(across)
+
+
 def check_weight(name, weight):
     """Raise ValueError unless a cost's weight is a finite number of at least 0.
 
@@ -169,6 +276,16 @@ def check_weight(name, weight):
             f"{name} must be a finite number of at least 0; found {weight}. "
             "A negative weight would reward being far from the picture; to leave a cost out, weigh it with 0."
         )
+
+
+def _check_normalization(normalization):
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}; found {normalization!r}.")
+
+
+def _float32_or_better(a):
+    # Sums of 100,000 squares: bfloat16 has three digits, and float16 ends at 65504.
+    return tf.cast(a, tf.float32) if a.dtype.size < 4 else a
 
 
 def _tensor(value, dtype=None):

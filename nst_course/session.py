@@ -28,7 +28,7 @@ STYLE_LAYERS = [("conv1_1", 0.2), ("conv2_1", 0.2), ("conv3_1", 0.2), ("conv4_1"
 
 
 class Step(NamedTuple):
-    """What `model_nn` reports of one iteration.
+    """What a run reports of one iteration.
 
     Attributes
     ----------
@@ -40,6 +40,11 @@ class Step(NamedTuple):
         That picture, as a network array.
     seconds : float
         Time since the run began.
+    evaluation : int
+        How often cost and gradient have been computed so far; `model_nn`, which computes them once an iteration,
+        leaves it 0.
+    J_variation : float
+        The total variation of the picture, not yet weighed, in runs that weigh it.
     """
 
     iteration: int
@@ -48,6 +53,8 @@ class Step(NamedTuple):
     J_style: float
     image: np.ndarray
     seconds: float
+    evaluation: int = 0
+    J_variation: float = 0.0
 
 
 class DivergenceError(ArithmeticError):
@@ -64,8 +71,8 @@ class DivergenceError(ArithmeticError):
     def __init__(self, iteration, image, costs):
         when = f"after iteration {iteration}" if iteration >= 0 else "of the picture to start from"
         super().__init__(
-            f"Expected finite costs; {when} they are {costs}. The last good picture is kept in this "
-            "error's .image and in model['input']. Lower the learning rate, or alpha and beta."
+            f"Expected finite costs; {when} they are {costs}. The last good picture is kept in this error's .image. "
+            "Lower the learning rate, or alpha and beta."
         )
         self.iteration, self.image = iteration, image
 
@@ -233,7 +240,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
     Raises
     ------
     DivergenceError
-        If a cost turns NaN or infinite; it holds the last good picture.
+        If a cost turns NaN or infinite; it holds the last good picture, and so does ``model["input"]``.
     ValueError
         If the picture does not fit the model, holds NaN, or the session, the model, `train_step` and the costs do not
         belong to one graph.

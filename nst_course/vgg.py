@@ -101,6 +101,42 @@ def unknown_layer(name, known):
     return f"There is no layer {name!r} in this network; it has {span}.{hint}"
 
 
+def last_layer(layers):
+    """Return the layer that comes last in the network.
+
+    Parameters
+    ----------
+    layers : iterable of str
+        Names of layers, at least one.
+
+    Returns
+    -------
+    str
+        The name as it was given. One that no VGG has counts as last, so that `forward` says so.
+    """
+    # conv4_2 is at 42, the pool of block 4 at 49.
+    return max(layers, key=lambda name: ("".join(re.findall(r"\d", canonical_layer(name))) + "9")[:2])
+
+
+def cut_after(weights, layers):
+    """Return the convolutions needed to compute some layers.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    layers : iterable of str
+        Names of layers, at least one.
+
+    Returns
+    -------
+    list of str
+        ``conv1_1`` .., in order.
+    """
+    last = last_layer(layers)
+    return [name for name in weights.layers if name.startswith("conv") and last_layer([last, name]) == last]
+
+
 def forward(weights, image, *, pooling="average", classifier=False, last=None):
     r"""Run a picture through the network and keep every activation.
 
@@ -113,7 +149,7 @@ def forward(weights, image, *, pooling="average", classifier=False, last=None):
     weights : VGGWeights
         Kernels of shape (3, 3, n_C_previous, n_C) and biases; how many layers and channels there are is read off them.
     image : tensor or variable, shape (m, n_H, n_W, 3)
-        RGB with the ImageNet mean subtracted.
+        RGB with the ImageNet mean subtracted. The network computes in the precision of the picture.
     pooling : {"average", "max"}, optional
         The course pools by average, the network was trained with max.
     classifier : bool, optional
@@ -148,7 +184,8 @@ def forward(weights, image, *, pooling="average", classifier=False, last=None):
         if name not in weights:
             break  # a file that stops early has the layers it has
         W, bias = weights[name]
-        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, tf.constant(W), 1, "SAME"), tf.constant(bias))
+        W, bias = tf.convert_to_tensor(W, a.dtype), tf.convert_to_tensor(bias, a.dtype)
+        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, W, 1, "SAME"), bias)
         a = layers[name] = tf.nn.relu(layers.pre[name])
         if name == wanted:
             return layers
@@ -175,7 +212,8 @@ def _classify(weights, a, layers, wanted):
                 f"{name} looks at {W.shape[0]} x {W.shape[1]} positions at once; found {a.shape[1]} x {a.shape[2]}. "
                 "Give the classifier a picture of at least 224 x 224 pixels."
             )
-        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, tf.constant(W), 1, "VALID"), tf.constant(bias))
+        W, bias = tf.convert_to_tensor(W, a.dtype), tf.convert_to_tensor(bias, a.dtype)
+        layers.pre[name] = tf.nn.bias_add(tf.nn.conv2d(a, W, 1, "VALID"), bias)
         a = layers[name] = layers.pre[name] if name == "fc8" else tf.nn.relu(layers.pre[name])
         if name == wanted:
             return

@@ -95,3 +95,39 @@ def adam(x, gradient, steps, learning_rate):
         x = x - learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-8)
         iterates.append(x)
     return iterates
+
+
+def normalized_style_cost(normalization, a_S, a_G, mask=None):
+    """One layer's style cost as the course and the two tutorials write it, each with its own divisors.
+
+    With a mask, shape (n_H, n_W), the generated picture's sums are weighed by it.
+    """
+    _, n_H, n_W, n_C = a_G.shape
+    _, s_H, s_W, _ = a_S.shape
+    weights = np.ones((n_H, n_W)) if mask is None else np.asarray(mask, np.float64)
+    GS = gram(a_S) / (s_H * s_W)
+    GG = gram(np.asarray(a_G, np.float64) * np.sqrt(weights)[None, :, :, None]) / weights.sum()
+    if normalization == "course":
+        # Sums over positions, and the divisor on the cost; a style picture of another size is brought to this one's.
+        return float(((GS * n_H * n_W - GG * n_H * n_W) ** 2).sum()) / (2 * n_C * n_H * n_W) ** 2
+    if normalization == "element":
+        GS, GG = GS / n_C, GG / n_C
+    return float(((GS - GG) ** 2).mean())
+
+
+def total_variation(image):
+    """Sum of absolute differences of neighbours, pixel by pixel."""
+    image = np.asarray(image, np.float64)[0]
+    total = 0.0
+    for i, j, c in np.ndindex(image.shape):
+        if i + 1 < image.shape[0]:
+            total += abs(image[i + 1, j, c] - image[i, j, c])
+        if j + 1 < image.shape[1]:
+            total += abs(image[i, j + 1, c] - image[i, j, c])
+    return total
+
+
+def block_mean(mask, size):
+    """Reduce a mask to a smaller size that divides its own."""
+    f_H, f_W = mask.shape[0] // size[0], mask.shape[1] // size[1]
+    return mask.reshape(size[0], f_H, size[1], f_W).mean(axis=(1, 3))

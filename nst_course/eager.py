@@ -1,0 +1,443 @@
+"""The eager edition: features of a picture as a `tf.function`, and `stylize`, the engine behind every preset.
+
+The engine only reports: bars, prints, files and figures are its caller's. Inside it, a picture is an array x of shape
+(1, n_H, n_W, 3) in the unit of the preprocessing; what is not changed by the optimiser (activations of the content
+picture, Gram matrices of the styles, masks) is computed once for each size and passed to the compiled step.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from .costs import (
+    compute_content_cost,
+    compute_gram_cost,
+    normalized_gram_matrix,
+    total_variation_cost,
+)
+from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
+from .memory import check_memory
+from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
+from .session import DivergenceError, Step
+from .vgg import cut_after, forward, last_layer
+from .weights import IMAGENET_MEAN, load_weights
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Painting:
+    """What `stylize` returns.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (n_H, n_W, 3)
+        The picture, as large as the content picture.
+    steps : list of Step
+        The record of every step; its pictures have been dropped (None).
+    interrupted : bool
+        Whether the run was cut short.
+    precision : str
+        What the network computed in.
+    timings : dict of str to float
+        Seconds of one evaluation in each precision, where they were timed.
+    memory : int
+        The estimate of the memory needed, in bytes.
+    """
+
+    image: np.ndarray
+    steps: list
+    interrupted: bool
+    precision: str
+    timings: dict
+    memory: int
+
+
+def features(weights, layers, *, pooling="average", dtype=tf.float32):
+    """Make a compiled function from pictures to their activations, the network cut after the last layer needed.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    layers : sequence of str
+        Names of layers, ``"conv4_2"`` or ``"conv4_2/pre"``, at least one.
+    pooling : {"average", "max"}, optional
+        How the network pools.
+    dtype : tf.DType, optional
+        Precision of the network.
+
+    Returns
+    -------
+    callable
+        From a network array, shape (m, n_H, n_W, 3), to a dict: layer, as it was called, to its activation, of shape
+        (m, n_H, n_W, n_C) and precision `dtype`. It is compiled once for each shape.
+
+    Raises
+    ------
+    ValueError
+        If no layer is named.
+    LayerNotFoundError
+        When the function is called, if the network has no such layer.
+    """
+    return tf.function(_cut_network(weights, layers, pooling, dtype), autograph=False)
+
+
+class _Kernels(dict):
+    """The part of some weights that a run needs, as tensors: a graph refers to them, while it would copy arrays."""
+
+
+def _cut_network(weights, layers, pooling, dtype):
+    layers = [layers] if isinstance(layers, str) else list(layers)
+    if not layers:
+        raise ValueError("features needs at least one layer, such as 'conv4_2'; found none.")
+    kernels = _Kernels(
+        (name, tuple(tf.constant(p, dtype) for p in weights[name])) for name in cut_after(weights, layers)
+    )
+    kernels.network = weights.network
+
+    def extract(image):
+        activations = forward(kernels, tf.cast(image, dtype), pooling=pooling, last=last_layer(layers))
+        return {layer: activations[layer] for layer in layers}
+
+    return extract
+
+
+def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=None):
+    r"""Paint one picture in the style of others.
+
+    .. math:: G^* = \arg\min_G\; \alpha\, J_{content}(C, G) + \beta \sum_s w_s\, J_{style}(S_s, G)
+              + \gamma\, J_{variation}(G)
+
+    Parameters
+    ----------
+    content : ndarray of uint8, shape (n_H, n_W, 3)
+        The picture that is painted.
+    style : ndarray of uint8, shape (n_H, n_W, 3), or Style, or list of either
+        The picture, or pictures, whose style is taken. Their sizes may differ.
+    preset : Preset, optional
+        How: `COURSE`, `GATYS`, `LBFGS_VGG19`, `TF_TUTORIAL`, `FAST`, or one of them with changes, such as
+        ``COURSE.but(iterations=50, alpha=5)``.
+    weights : str or path-like or VGGWeights, optional
+        As `load_weights` takes them.
+    seed : int, optional
+        Seed of the noise; without one, NumPy's global state is drawn from. Nothing else is random.
+    callback : callable, optional
+        Called with a `Step` after every iteration; its costs belong to its picture.
+
+    Returns
+    -------
+    Painting
+        The picture and the record of the run. After Ctrl-C, or the stop button of a notebook, the picture so far.
+
+    Raises
+    ------
+    FileNotFoundError, WeightsError, LayerNotFoundError
+        If the weights cannot be used.
+    DivergenceError
+        If a cost turns NaN or infinite; it holds the last good picture.
+    PictureTooLargeError
+        If the run would take more memory than there is; it says which size fits.
+    RuntimeError
+        If TensorFlow is in graph mode.
+    ValueError
+        If a picture is not one.
+
+    Notes
+    -----
+    Every exception that ends a run, one of the callback's own too, has what was painted before it in its attribute
+    ``painting``.
+
+    References
+    ----------
+    Gatys et al. 2015, equation 7. Styles side by side and masks: Gatys et al. 2017, "Controlling Perceptual Factors in
+    Neural Style Transfer".
+    """
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            "stylize needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
+            "tf.compat.v1.disable_eager_execution()."
+        )
+    styles = _styles(style)
+    content = _photograph("content", content)
+    if preset.color == "histogram":
+        styles = [dataclasses.replace(s, image=_match_histograms(s.image, content)) for s in styles]
+    weights = load_weights(weights)
+    precision, timings = _choose_precision(weights, preset)
+    size = content.shape[:2]
+    memory = check_memory(weights, size, preset, precision)
+    run = _Run(weights, preset, precision, styles, seed, callback)
+
+    def painting(interrupted=False):
+        image = content if run.x is None else _photograph_of(_resized(run.x, size), preset.objective)
+        if preset.color == "luminance":
+            image = _with_chroma_of(content, image)
+        return Painting(image, run.steps, interrupted, precision, timings, memory)
+
+    try:
+        for level, iterations in enumerate(preset.iterations):
+            smaller = 2 ** (len(preset.iterations) - 1 - level)
+            n_H, n_W = (math.ceil(n / smaller) for n in size)
+            run.at(resize_image(content, width=n_W, height=n_H), iterations)
+    except KeyboardInterrupt:
+        return painting(interrupted=True)
+    except Exception as error:
+        with contextlib.suppress(AttributeError):  # some exceptions take no attributes
+            error.painting = painting()
+        raise
+    return painting()
+
+
+class _Run:
+    """What a run has come to so far, from size to size."""
+
+    def __init__(self, weights, preset, precision, styles, seed, callback):
+        self.weights, self.preset, self.precision = weights, preset, precision
+        self.styles, self.seed, self.callback = styles, seed, callback
+        self.objective = preset.objective
+        self.x, self.steps, self.evaluations = None, [], 0
+        self.started = time.perf_counter()
+
+    def at(self, content, iterations):
+        """Go on for some iterations at the size of `content`."""
+        size = content.shape[:2]
+        self.x = self._start(content) if self.x is None else _resized(self.x, size)
+        bounds = _bounds(self.objective)
+        if self.preset.clip:
+            self.x = np.clip(self.x, *bounds)
+        if not iterations:
+            return
+        step, extract = _compiled(self.weights, self.objective, self.precision, size)
+        targets = self._targets(content, extract)
+        before = self.evaluations
+
+        def evaluate(x):
+            self.evaluations += 1
+            costs, gradient = (value.numpy() for value in _call(step, x, *targets))
+            if not (np.isfinite(costs).all() and np.isfinite(gradient).all()):
+                iteration = len(self.steps) - (self.evaluations == before + 1)  # the first is of the picture as it was
+                raise DivergenceError(iteration, self._network_array(), costs.tolist())
+            return costs, gradient
+
+        def accept(x, costs):
+            self.x = x
+            J, J_content, J_style, J_variation = map(float, costs)
+            seconds = time.perf_counter() - self.started
+            record = Step(len(self.steps), J, J_content, J_style, None, seconds, self.evaluations, J_variation)
+            self.steps.append(record)
+            if self.callback is not None:
+                self.callback(record._replace(image=self._network_array()))
+
+        self.preset.optimizer.minimize(evaluate, self.x, iterations, bounds if self.preset.clip else None, accept)
+
+    def _network_array(self):
+        return _greys(self.x, self.objective) - IMAGENET_MEAN
+
+    def _start(self, content):
+        """Return the picture to start from, in the unit of the preprocessing."""
+        start = self.preset.start
+        n_H, n_W = content.shape[:2]
+        a = reshape_and_normalize_image(content)
+        if np.ndim(start) == 3:
+            a = reshape_and_normalize_image(resize_image(_photograph("start", start), width=n_W, height=n_H))
+        elif start == "recolored":
+            colors = np.concatenate([s.image.reshape(-1, 3) for s in self.styles])
+            a = _recolored(a, colors - IMAGENET_MEAN)
+        elif start not in (0, "content"):
+            a = generate_noise_image(a, NOISE_RATIOS.get(start, start), seed=self.seed)
+        return _in_unit(a, self.objective)
+
+    def _targets(self, content, extract):
+        """Return the content's activations, and (weight, Gram matrices, masks) of each style."""
+        objective = self.objective
+
+        def activations(picture):
+            return _call(extract, _in_unit(reshape_and_normalize_image(picture), objective))
+
+        a_C = activations(content)
+        contents = tuple(a_C[layer] for layer, _ in objective.content_layers)
+        shapes = [a_C[layer].shape[1:3] for layer in _names(objective)]
+        del a_C  # the style layers' are as large as all others together
+        n_H, n_W = content.shape[:2]
+        total = sum(style.weight for style in self.styles)
+        styles = []
+        for style in self.styles:
+            width, height = (max(1, round(n * style.scale)) for n in (n_W, n_H))
+            a_S = activations(resize_image(style.image, width=width, height=height))
+            grams = tuple(normalized_gram_matrix(a_S[layer], objective.normalization) for layer in _names(objective))
+            masks = None
+            if style.mask is not None:
+                # Where a pixel of a coarse layer stands for many, it counts as much as they do on average.
+                mask = tf.constant(style.mask)[None, :, :, None]
+                masks = tuple(tf.image.resize(mask, shape, "area") for shape in shapes)
+            styles.append((tf.constant(style.weight / total, tf.float32), grams, masks))
+        return contents, tuple(styles)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(weights, objective, precision, size):
+    """Return two functions of a picture, kept for the next run of this size: costs and gradient, and activations.
+
+    Whatever depends on the pictures is an argument, so that others of the same size need no other graph. The size is
+    not used here: with it among the arguments, the graphs of sizes used long ago are forgotten.
+    """
+    layers = [layer for layer, _ in objective.content_layers + objective.style_layers]
+    _, _, mean, std = PREPROCESSING[objective.preprocessing]
+    network = _cut_network(weights, layers, objective.pooling, tf.as_dtype(precision))
+
+    # A graph for the forward pass too: run layer by layer, all activations would be held until its end.
+    @functools.partial(tf.function, autograph=False)
+    def extract(x):
+        return network((x - mean) / std)
+
+    @functools.partial(tf.function, autograph=False)
+    def step(x, contents, styles):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            costs = _costs(objective, network((x - mean) / std), x, contents, styles)
+        return tf.stack(costs), tape.gradient(costs[0], x)
+
+    return step, extract
+
+
+def _call(function, *arguments):
+    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes."""
+    arguments = tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arguments)
+    return function.get_concrete_function(*arguments)(*arguments)
+
+
+def _costs(objective, a_G, x, contents, styles):
+    """Return J, J_content, J_style and J_variation of a picture as scalars of its precision."""
+    J_content = J_style = J_variation = tf.zeros([], x.dtype)
+    # The course takes a quarter of the mean square, the others the mean square.
+    factor = 1.0 if objective.normalization == "course" else 4.0
+    for (layer, coefficient), a_C in zip(objective.content_layers, contents):
+        a, a_C = tf.cast(a_G[layer], x.dtype), tf.cast(a_C, x.dtype)
+        J_content += coefficient * factor * compute_content_cost(a_C, a)
+    unmasked = {}
+    for weight, grams, masks in styles:
+        for i, (layer, coefficient) in enumerate(objective.style_layers):
+            if masks is not None:
+                GG = normalized_gram_matrix(a_G[layer], objective.normalization, masks[i])
+            elif layer in unmasked:
+                GG = unmasked[layer]
+            else:
+                GG = unmasked[layer] = normalized_gram_matrix(a_G[layer], objective.normalization)
+            J_style += tf.cast(weight, x.dtype) * coefficient * compute_gram_cost(grams[i], GG, objective.normalization)
+    if objective.variation:
+        J_variation = total_variation_cost(x)
+    J = objective.alpha * J_content + objective.beta * J_style + objective.variation * J_variation
+    return J, J_content, J_style, J_variation
+
+
+def _names(objective):
+    return [layer for layer, _ in objective.style_layers]
+
+
+# --- precision --------------------------------------------------------------------------------------------------------
+
+
+def _choose_precision(weights, preset):
+    """Return the precision of a run, and the times it was chosen by."""
+    if preset.precision != "auto":
+        return preset.precision, {}
+    timings = _timings(weights, preset.objective)
+    return min(timings, key=timings.get), dict(timings)
+
+
+@functools.lru_cache(maxsize=8)
+def _timings(weights, objective, side=128):
+    """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
+    x = np.random.RandomState(0).uniform(*np.broadcast_arrays(*_bounds(objective)), (1, side, side, 3))
+    x = x.astype(np.float32)
+    timings = {}
+    for precision in ("float32", "bfloat16"):
+        # Not the remembered function: its place is for the sizes of runs.
+        step, extract = _compiled.__wrapped__(weights, objective, precision, (side, side))
+        a = _call(extract, x)
+        contents = tuple(a[layer] for layer, _ in objective.content_layers)
+        grams = tuple(normalized_gram_matrix(a[layer], objective.normalization) for layer in _names(objective))
+        styles = ((tf.ones([]), grams, None),)
+        _call(step, x, contents, styles)  # compiles
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            _call(step, x, contents, styles)[0].numpy()
+            seconds.append(time.perf_counter() - started)
+        timings[precision] = min(seconds)
+    return timings
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _bounds(objective):
+    """Return the least and the greatest value of each channel, in the unit of the preprocessing."""
+    grey, zero, _, _ = PREPROCESSING[objective.preprocessing]
+    return np.float32((0 - zero) / grey), np.float32((255 - zero) / grey)
+
+
+def _in_unit(a, objective):
+    """Bring a network array into the unit of the preprocessing."""
+    grey, zero, _, _ = PREPROCESSING[objective.preprocessing]
+    return ((a + IMAGENET_MEAN - zero) / grey).astype(np.float32)
+
+
+def _greys(x, objective):
+    grey, zero, _, _ = PREPROCESSING[objective.preprocessing]
+    return (x * grey + zero).astype(np.float32)
+
+
+def _photograph_of(x, objective):
+    return denormalize_image(_greys(x, objective) - IMAGENET_MEAN)
+
+
+def _resized(x, size):
+    return x if x.shape[1:3] == tuple(size) else tf.image.resize(x, size, "bicubic").numpy()
+
+
+def _recolored(a, colors):
+    """Give a network array the mean and the covariance of `colors`, shape (n, 3), by a linear map."""
+    pixels = a.reshape(-1, 3)
+    roots = []
+    for values in (pixels, colors):
+        # A picture of one colour has no covariance to divide by.
+        variances, axes = np.linalg.eigh(np.cov(values, rowvar=False) + 1e-2 * np.eye(3))
+        roots.append((axes * np.sqrt(variances)) @ axes.T)
+    transform = np.linalg.solve(*roots)  # C^(-1/2) S^(1/2)
+    return ((pixels - pixels.mean(axis=0)) @ transform + colors.mean(axis=0)).reshape(a.shape).astype(np.float32)
+
+
+def _match_histograms(image, reference):
+    from skimage.exposure import match_histograms
+
+    return np.rint(match_histograms(image, reference, channel_axis=-1)).astype(np.uint8)
+
+
+def _with_chroma_of(photograph, image):
+    """Return the brightness of `image` in the colours of the photograph: one grey is added to all three channels."""
+    luma = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+    difference = (image.astype(np.float64) - photograph) @ luma
+    return np.rint(np.clip(photograph + difference[:, :, None], 0, 255)).astype(np.uint8)
+
+
+def _photograph(name, image):
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(
+            f"Expected a uint8 {name} picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
+            "read_image(path) gives one from any file."
+        )
+    return image
+
+
+def _styles(style):
+    """Return a list of Style from whatever was given for them."""
+    given = style if isinstance(style, (list, tuple)) else [style]
+    styles = [s if isinstance(s, Style) else Style(s) for s in given]
+    if not any(s.weight > 0 for s in styles):
+        raise ValueError(f"Expected at least one style with a weight above 0; found {len(styles)} without.")
+    return [s for s in styles if s.weight > 0]
