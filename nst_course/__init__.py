@@ -33,7 +33,14 @@ _HOMES = {
     ),
     "memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
     "optimizers": ("Adam", "LBFGS"),
-    "plots": ("show_costs", "show_feature_maps", "show_gram", "show_pictures"),
+    "plots": (
+        "save_gif",
+        "show_contact_sheet",
+        "show_costs",
+        "show_feature_maps",
+        "show_gram",
+        "show_pictures",
+    ),
     "recipes": (
         "COURSE",
         "FAST",

@@ -1,37 +1,73 @@
-"""The figures of the notebooks. Every function draws with matplotlib and returns the figure, which its cell shows."""
+"""The figures of the notebooks.
+
+Every ``show_`` function draws with matplotlib and returns the figure, which its cell shows. `save_gif` writes a file.
+"""
+
+import pathlib
 
 import numpy as np
 
+from ._files import whole_file
 from .images import denormalize_image
 
 
-def show_pictures(pictures, titles=(), *, width=4.0):
+def show_pictures(pictures, titles=(), *, width=4.0, columns=None):
     """Show pictures side by side.
 
     Parameters
     ----------
     pictures : sequence of ndarray
-        Pictures, uint8 of shape (n_H, n_W, 3), or network arrays of shape (1, n_H, n_W, 3).
+        Pictures, uint8 or float 0 to 1 of shape (n_H, n_W, 3), grey ones of shape (n_H, n_W), or network arrays of
+        shape (1, n_H, n_W, 3).
     titles : sequence of str, optional
         One for each picture.
     width : float, optional
         Width of each, in inches.
+    columns : int, optional
+        How many stand side by side before a new row begins; all of them by default.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    pictures = [denormalize_image(p) if np.ndim(p) == 4 else np.asarray(p) for p in pictures]
+    pictures = [_picture(p) for p in pictures]
+    columns = columns or len(pictures)
     tallest = max(p.shape[0] / p.shape[1] for p in pictures)
-    figure, axes = _grid(1, len(pictures), width, width * tallest + 0.3)
+    figure, axes = _grid(-(-len(pictures) // columns), columns, width, width * tallest + 0.3)
     for i, (ax, picture) in enumerate(zip(axes.flat, pictures)):
-        ax.imshow(picture)
+        ax.imshow(picture, cmap="gray")
         ax.set_title(titles[i] if i < len(titles) else "")
     return figure
 
 
+def show_contact_sheet(contents, styles, results, *, width=2.0):
+    """Show every content in every style: styles above, contents on the left, the results between.
+
+    Parameters
+    ----------
+    contents, styles : sequence of ndarray
+        Pictures, as `show_pictures` takes them.
+    results : sequence of sequence of ndarray
+        A row for each content, with a picture for each style.
+    width : float, optional
+        Width of each picture, in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = [[None, *styles], *([content, *row] for content, row in zip(contents, results))]
+    rows = [[None if p is None else _picture(p) for p in row] for row in rows]
+    tallest = max(p.shape[0] / p.shape[1] for row in rows for p in row if p is not None)
+    figure, axes = _grid(len(rows), len(styles) + 1, width, width * tallest)
+    for ax, picture in zip(axes.flat, (p for row in rows for p in row)):
+        if picture is not None:
+            ax.imshow(picture, cmap="gray")
+    return figure
+
+
 def show_feature_maps(activations, titles=(), *, channels=4):
-    """Show what single channels of some layers see: the brightest channels of each, one row a layer.
+    """Show what single channels of some layers see, one row a layer.
 
     Parameters
     ----------
@@ -39,18 +75,20 @@ def show_feature_maps(activations, titles=(), *, channels=4):
         Activations of one picture, a layer each.
     titles : sequence of str, optional
         Names of the layers.
-    channels : int, optional
-        How many channels of each layer, those of the largest mean.
+    channels : int or sequence of int, optional
+        How many channels of each layer, those of the largest mean; or which ones.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = _grid(len(activations), channels, 2.2, 1.8)
+    figure, axes = _grid(len(activations), channels if np.ndim(channels) == 0 else len(channels), 2.2, 1.8)
     for row, a in enumerate(activations):
         a = np.asarray(a)[0]
-        # A stable sort: equal means must not change places from one computer to the next.
-        order = np.argsort(-a.mean(axis=(0, 1)), kind="stable")[:channels]
+        order = channels
+        if np.ndim(channels) == 0:
+            # A stable sort: equal means must not change places from one computer to the next.
+            order = np.argsort(-a.mean(axis=(0, 1)), kind="stable")[:channels]
         for ax, channel in zip(axes[row], order):
             ax.imshow(a[:, :, channel], cmap="magma")
             ax.set_title(f"{titles[row]}, channel {channel}" if row < len(titles) else f"channel {channel}", fontsize=8)
@@ -81,12 +119,12 @@ def show_gram(matrices, titles=()):
 
 
 def show_costs(steps):
-    """Draw the costs of a run against the iteration, on a logarithmic scale.
+    """Draw the costs of a run, or the total costs of several, against the iteration, on a logarithmic scale.
 
     Parameters
     ----------
-    steps : sequence of Step
-        What `model_nn` reported.
+    steps : sequence of Step, or dict of str to sequence of Step
+        What `model_nn` reported, or `stylize`; or several such records and what they are called.
 
     Returns
     -------
@@ -95,14 +133,56 @@ def show_costs(steps):
     figure, axes = _grid(1, 1, 6.0, 3.3)
     ax = axes[0, 0]
     ax.set_axis_on()
-    iterations = [step.iteration for step in steps]
-    for name, label in (("J", "total"), ("J_style", "style"), ("J_content", "content")):
-        ax.semilogy(iterations, [getattr(step, name) for step in steps], label=label)
+    if isinstance(steps, dict):
+        curves = [(label, run, "J") for label, run in steps.items()]
+    else:
+        curves = [(label, steps, f) for f, label in (("J", "total"), ("J_style", "style"), ("J_content", "content"))]
+    for label, run, field in curves:
+        ax.semilogy([step.iteration for step in run], [getattr(step, field) for step in run], label=label)
     ax.set_xlabel("iteration")
-    ax.set_ylabel("cost")
+    ax.set_ylabel("total cost" if isinstance(steps, dict) else "cost")
     ax.grid(alpha=0.3)
     ax.legend()
     return figure
+
+
+def save_gif(path, pictures, *, seconds=0.1):
+    """Save pictures, such as those of a run, as an animation that repeats. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write, which ends in .gif. Missing folders are made.
+    pictures : sequence of ndarray
+        Pictures of one size, uint8 of shape (n_H, n_W, 3) or network arrays of shape (1, n_H, n_W, 3).
+    seconds : float, optional
+        How long each is shown, 0.02 to 60; the format counts in hundredths.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture, their sizes differ, the time is out of range, or the name does not end in .gif.
+    OSError
+        If the file cannot be written.
+    """
+    import imageio.v3 as iio
+
+    frames = [_picture(p) for p in pictures]
+    if not frames or len({frame.shape for frame in frames}) > 1 or frames[0].dtype != np.uint8:
+        found = ", ".join(sorted({f"{frame.dtype} of shape {frame.shape}" for frame in frames})) or "none"
+        raise ValueError(f"Expected at least one picture, all uint8 and of one size; found {found}.")
+    if pathlib.Path(path).suffix.lower() != ".gif":
+        raise ValueError(f"Expected a name that ends in .gif; found {path}.")
+    if not 0.02 <= seconds <= 60:
+        raise ValueError(f"Expected 0.02 to 60 seconds a picture; found {seconds}.")
+    options = {"plugin": "pillow", "duration": 1000 * seconds, "loop": 0}
+    with whole_file(path) as temporary:
+        temporary.write_bytes(iio.imwrite("<bytes>", np.stack(frames), extension=".gif", **options))
+
+
+def _picture(picture):
+    """Return what matplotlib can show of a picture or a network array."""
+    return denormalize_image(picture) if np.ndim(picture) == 4 else np.asarray(picture)
 
 
 def _grid(rows, columns, width, height):

@@ -1,9 +1,19 @@
+import imageio.v3 as iio
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from nst_course import Step, reshape_and_normalize_image, show_costs, show_feature_maps, show_gram, show_pictures
+from nst_course import (
+    Step,
+    reshape_and_normalize_image,
+    save_gif,
+    show_contact_sheet,
+    show_costs,
+    show_feature_maps,
+    show_gram,
+    show_pictures,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +43,27 @@ def test_show_feature_maps_shows_the_brightest_channels():
     assert drawn(figure.axes[0]).max() == 7
 
 
+def test_show_pictures_begins_a_new_row_behind_the_last_column():
+    figure = show_pictures([np.full((6, 8, 3), i / 5) for i in range(5)], columns=2)
+    rows, columns = figure.axes[0].get_subplotspec().get_gridspec().get_geometry()
+    assert (rows, columns) == (3, 2)
+    assert [len(ax.images) for ax in figure.axes] == [1, 1, 1, 1, 1, 0]
+    assert drawn(figure.axes[2]).max() == 0.4
+
+
+def test_show_contact_sheet_has_styles_above_and_contents_on_the_left():
+    c, d, s, t, u, cs, ct, cu, ds, dt, du = (np.full((6, 8, 3), i, np.uint8) for i in range(11))
+    figure = show_contact_sheet([c, d], [s, t, u], [[cs, ct, cu], [ds, dt, du]])
+    shown = [ax.images[0].get_array().max() if ax.images else None for ax in figure.axes]
+    assert shown == [None, 2, 3, 4, 0, 5, 6, 7, 1, 8, 9, 10]
+
+
+def test_show_feature_maps_shows_the_channels_asked_for():
+    a = np.arange(3) * np.ones((1, 4, 5, 3), np.float32)
+    figure = show_feature_maps([a], channels=[1, 0])
+    assert [drawn(ax).max() for ax in figure.axes] == [1, 0]
+
+
 def test_show_feature_maps_leaves_places_without_a_channel_empty():
     figure = show_feature_maps([np.ones((1, 4, 5, 2))], channels=4)
     assert [len(ax.images) for ax in figure.axes] == [1, 1, 0, 0]
@@ -49,3 +80,37 @@ def test_show_costs_is_logarithmic():
     assert ax.get_yscale() == "log"
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [100, 50, 100 / 3])
     assert [line.get_label() for line in ax.lines] == ["total", "style", "content"]
+
+
+def test_show_costs_compares_runs():
+    runs = {name: [Step(i, J / (i + 1), 1.0, 2.0, None, 0.1) for i in range(2)] for name, J in (("a", 6.0), ("b", 8.0))}
+    ax = show_costs(runs).axes[0]
+    assert ax.get_yscale() == "log"
+    assert {line.get_label(): list(line.get_ydata()) for line in ax.lines} == {"a": [6, 3], "b": [8, 4]}
+
+
+def test_save_gif_writes_every_picture(tmp_path):
+    # Colours that a palette of 256 has room for.
+    pictures = [np.full((6, 8, 3), level, np.uint8) for level in (0, 80, 255)]
+    save_gif(tmp_path / "new" / "run.gif", [*pictures[:2], reshape_and_normalize_image(pictures[2])], seconds=0.25)
+    np.testing.assert_array_equal(iio.imread(tmp_path / "new" / "run.gif")[..., :3], pictures)
+    meta = iio.immeta(tmp_path / "new" / "run.gif")
+    assert (meta["duration"], meta["loop"]) == (250, 0)
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["run.gif"]
+
+
+@pytest.mark.parametrize(
+    "name, pictures, seconds",
+    [
+        ("run.gif", [], 0.1),
+        ("run.gif", [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3, 3), np.uint8)], 0.1),
+        ("run.gif", [np.zeros((2, 2, 3))], 0.1),
+        ("run.mp4", [np.zeros((2, 2, 3), np.uint8)], 0.1),
+        ("run.gif", [np.zeros((2, 2, 3), np.uint8)], 0),
+        ("run.gif", [np.zeros((2, 2, 3), np.uint8)], float("nan")),
+    ],
+)
+def test_save_gif_refuses_what_is_no_animation(tmp_path, name, pictures, seconds):
+    with pytest.raises(ValueError, match="Expected"):
+        save_gif(tmp_path / name, pictures, seconds=seconds)
+    assert not list(tmp_path.iterdir())
