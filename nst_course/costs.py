@@ -167,7 +167,7 @@ def normalized_gram_matrix(a, normalization="course", mask=None):
         than the matrix by n_H n_W, which is the same where both pictures have one size and only then means something.
         "element": divided once more, by n_C.
     mask : tensor, shape (1, n_H, n_W, 1), optional
-        How much each position counts, at least 0; without one, all count 1.
+        How much each position counts, at least 0; without one, all count 1. Where all count 0, G is 0.
 
     Returns
     -------
@@ -185,14 +185,15 @@ def normalized_gram_matrix(a, normalization="course", mask=None):
     Transfer", equation 4; "element" as in PyTorch's tutorial, "location" as in TensorFlow's.
     """
     _check_normalization(normalization)
-    a = _float32_or_better(a)
+    a = float32_or_better(a)
     n_H, n_W, n_C = (int(n) for n in a.shape[1:])
     A = tf.reshape(a, [-1, n_H * n_W, n_C])
     if mask is None:
         G = tf.matmul(A, A, transpose_a=True) / (n_H * n_W)
     else:
         mask = tf.reshape(tf.cast(mask, a.dtype), [1, n_H * n_W, 1])
-        G = tf.matmul(A * mask, A, transpose_a=True) / tf.reduce_sum(mask)
+        # A part of a picture may lie outside the mask.
+        G = tf.math.divide_no_nan(tf.matmul(A * mask, A, transpose_a=True), tf.reduce_sum(mask))
     return G / n_C if normalization == "element" else G
 
 
@@ -256,6 +257,22 @@ def total_variation_cost(image):
     return tf.reduce_sum(down) + tf.reduce_sum(across)
 
 
+def float32_or_better(a):
+    """Return a tensor in a precision that costs can be summed up in.
+
+    Parameters
+    ----------
+    a : tensor
+        Activations.
+
+    Returns
+    -------
+    tensor
+        The same where it has 32 bits or more, else in float32: bfloat16 has three digits, and float16 ends at 65504.
+    """
+    return tf.cast(a, tf.float32) if a.dtype.size < 4 else a
+
+
 def check_weight(name, weight):
     """Raise ValueError unless a cost's weight is a finite number of at least 0.
 
@@ -281,11 +298,6 @@ def check_weight(name, weight):
 def _check_normalization(normalization):
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}; found {normalization!r}.")
-
-
-def _float32_or_better(a):
-    # Sums of 100,000 squares: bfloat16 has three digits, and float16 ends at 65504.
-    return tf.cast(a, tf.float32) if a.dtype.size < 4 else a
 
 
 def _tensor(value, dtype=None):

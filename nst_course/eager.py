@@ -14,17 +14,12 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from .costs import (
-    compute_content_cost,
-    compute_gram_cost,
-    normalized_gram_matrix,
-    total_variation_cost,
-)
+from .evaluation import Evaluator, Kernels, choose_precision
 from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
 from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
 from .session import DivergenceError, Step
-from .vgg import cut_after, forward, last_layer
+from .vgg import forward, last_layer, layer_size
 from .weights import IMAGENET_MEAN, load_weights
 
 
@@ -83,22 +78,12 @@ def features(weights, layers, *, pooling="average", dtype=tf.float32):
     LayerNotFoundError
         When the function is called, if the network has no such layer.
     """
-    return tf.function(_cut_network(weights, layers, pooling, dtype), autograph=False)
-
-
-class _Kernels(dict):
-    """The part of some weights that a run needs, as tensors: a graph refers to them, while it would copy arrays."""
-
-
-def _cut_network(weights, layers, pooling, dtype):
     layers = [layers] if isinstance(layers, str) else list(layers)
     if not layers:
         raise ValueError("features needs at least one layer, such as 'conv4_2'; found none.")
-    kernels = _Kernels(
-        (name, tuple(tf.constant(p, dtype) for p in weights[name])) for name in cut_after(weights, layers)
-    )
-    kernels.network = weights.network
+    kernels = Kernels.of(weights, layers, dtype)
 
+    @functools.partial(tf.function, autograph=False)
     def extract(image):
         activations = forward(kernels, tf.cast(image, dtype), pooling=pooling, last=last_layer(layers))
         return {layer: activations[layer] for layer in layers}
@@ -166,7 +151,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     if preset.color == "histogram":
         styles = [dataclasses.replace(s, image=_match_histograms(s.image, content)) for s in styles]
     weights = load_weights(weights)
-    precision, timings = _choose_precision(weights, preset)
+    precision, timings = choose_precision(weights, preset)
     size = content.shape[:2]
     memory = check_memory(weights, size, preset, precision)
     run = _Run(weights, preset, precision, styles, seed, callback)
@@ -210,13 +195,13 @@ class _Run:
             self.x = np.clip(self.x, *bounds)
         if not iterations:
             return
-        step, extract = _compiled(self.weights, self.objective, self.precision, size)
-        targets = self._targets(content, extract)
+        evaluator = Evaluator(self.weights, self.objective, self.precision, size)
+        targets = self._targets(content, evaluator)
         before = self.evaluations
 
         def evaluate(x):
             self.evaluations += 1
-            costs, gradient = (value.numpy() for value in _call(step, x, *targets))
+            costs, gradient = evaluator.costs_and_gradient(x, *targets)
             if not (np.isfinite(costs).all() and np.isfinite(gradient).all()):
                 iteration = len(self.steps) - (self.evaluations == before + 1)  # the first is of the picture as it was
                 raise DivergenceError(iteration, self._network_array(), costs.tolist())
@@ -250,125 +235,25 @@ class _Run:
             a = generate_noise_image(a, NOISE_RATIOS.get(start, start), seed=self.seed)
         return _in_unit(a, self.objective)
 
-    def _targets(self, content, extract):
-        """Return the content's activations, and (weight, Gram matrices, masks) of each style."""
-        objective = self.objective
-
-        def activations(picture):
-            return _call(extract, _in_unit(reshape_and_normalize_image(picture), objective))
-
-        a_C = activations(content)
-        contents = tuple(a_C[layer] for layer, _ in objective.content_layers)
-        shapes = [a_C[layer].shape[1:3] for layer in _names(objective)]
-        del a_C  # the style layers' are as large as all others together
-        n_H, n_W = content.shape[:2]
+    def _targets(self, content, evaluator):
+        """Return the content's activations, and (share, Gram matrices, masks) of each style."""
+        size = content.shape[:2]
+        contents = evaluator.contents(_in_unit(reshape_and_normalize_image(content), self.objective))
         total = sum(style.weight for style in self.styles)
         styles = []
         for style in self.styles:
-            width, height = (max(1, round(n * style.scale)) for n in (n_W, n_H))
-            a_S = activations(resize_image(style.image, width=width, height=height))
-            grams = tuple(normalized_gram_matrix(a_S[layer], objective.normalization) for layer in _names(objective))
-            masks = None
-            if style.mask is not None:
-                # Where a pixel of a coarse layer stands for many, it counts as much as they do on average.
-                mask = tf.constant(style.mask)[None, :, :, None]
-                masks = tuple(tf.image.resize(mask, shape, "area") for shape in shapes)
-            styles.append((tf.constant(style.weight / total, tf.float32), grams, masks))
-        return contents, tuple(styles)
+            height, width = (max(1, round(n * style.scale)) for n in size)
+            picture = resize_image(style.image, width=width, height=height)
+            grams = evaluator.grams(_in_unit(reshape_and_normalize_image(picture), self.objective))
+            masks = None if style.mask is None else {n: _shrunk(style.mask, layer_size(n, *size)) for n in grams}
+            styles.append((style.weight / total, grams, masks))
+        return contents, styles
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled(weights, objective, precision, size):
-    """Return two functions of a picture, kept for the next run of this size: costs and gradient, and activations.
-
-    Whatever depends on the pictures is an argument, so that others of the same size need no other graph. The size is
-    not used here: with it among the arguments, the graphs of sizes used long ago are forgotten.
-    """
-    layers = [layer for layer, _ in objective.content_layers + objective.style_layers]
-    _, _, mean, std = PREPROCESSING[objective.preprocessing]
-    network = _cut_network(weights, layers, objective.pooling, tf.as_dtype(precision))
-
-    # A graph for the forward pass too: run layer by layer, all activations would be held until its end.
-    @functools.partial(tf.function, autograph=False)
-    def extract(x):
-        return network((x - mean) / std)
-
-    @functools.partial(tf.function, autograph=False)
-    def step(x, contents, styles):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            costs = _costs(objective, network((x - mean) / std), x, contents, styles)
-        return tf.stack(costs), tape.gradient(costs[0], x)
-
-    return step, extract
-
-
-def _call(function, *arguments):
-    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes."""
-    arguments = tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arguments)
-    return function.get_concrete_function(*arguments)(*arguments)
-
-
-def _costs(objective, a_G, x, contents, styles):
-    """Return J, J_content, J_style and J_variation of a picture as scalars of its precision."""
-    J_content = J_style = J_variation = tf.zeros([], x.dtype)
-    # The course takes a quarter of the mean square, the others the mean square.
-    factor = 1.0 if objective.normalization == "course" else 4.0
-    for (layer, coefficient), a_C in zip(objective.content_layers, contents):
-        a, a_C = tf.cast(a_G[layer], x.dtype), tf.cast(a_C, x.dtype)
-        J_content += coefficient * factor * compute_content_cost(a_C, a)
-    unmasked = {}
-    for weight, grams, masks in styles:
-        for i, (layer, coefficient) in enumerate(objective.style_layers):
-            if masks is not None:
-                GG = normalized_gram_matrix(a_G[layer], objective.normalization, masks[i])
-            elif layer in unmasked:
-                GG = unmasked[layer]
-            else:
-                GG = unmasked[layer] = normalized_gram_matrix(a_G[layer], objective.normalization)
-            J_style += tf.cast(weight, x.dtype) * coefficient * compute_gram_cost(grams[i], GG, objective.normalization)
-    if objective.variation:
-        J_variation = total_variation_cost(x)
-    J = objective.alpha * J_content + objective.beta * J_style + objective.variation * J_variation
-    return J, J_content, J_style, J_variation
-
-
-def _names(objective):
-    return [layer for layer, _ in objective.style_layers]
-
-
-# --- precision --------------------------------------------------------------------------------------------------------
-
-
-def _choose_precision(weights, preset):
-    """Return the precision of a run, and the times it was chosen by."""
-    if preset.precision != "auto":
-        return preset.precision, {}
-    timings = _timings(weights, preset.objective)
-    return min(timings, key=timings.get), dict(timings)
-
-
-@functools.lru_cache(maxsize=8)
-def _timings(weights, objective, side=128):
-    """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
-    x = np.random.RandomState(0).uniform(*np.broadcast_arrays(*_bounds(objective)), (1, side, side, 3))
-    x = x.astype(np.float32)
-    timings = {}
-    for precision in ("float32", "bfloat16"):
-        # Not the remembered function: its place is for the sizes of runs.
-        step, extract = _compiled.__wrapped__(weights, objective, precision, (side, side))
-        a = _call(extract, x)
-        contents = tuple(a[layer] for layer, _ in objective.content_layers)
-        grams = tuple(normalized_gram_matrix(a[layer], objective.normalization) for layer in _names(objective))
-        styles = ((tf.ones([]), grams, None),)
-        _call(step, x, contents, styles)  # compiles
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            _call(step, x, contents, styles)[0].numpy()
-            seconds.append(time.perf_counter() - started)
-        timings[precision] = min(seconds)
-    return timings
+def _shrunk(mask, size):
+    """Bring a mask to the size of a layer, its sum to 1; a pixel that stands for many counts as their mean does."""
+    mask = tf.image.resize(mask[None, :, :, None], size, "area").numpy()
+    return mask / mask.sum()
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

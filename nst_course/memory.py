@@ -1,14 +1,21 @@
-"""How much memory a run takes, known before it starts."""
+"""How much memory a run takes, known before it starts, and when it goes strip by strip to take less."""
 
 import math
 import pathlib
 
-from .vgg import canonical_layer, cut_after
+from .vgg import canonical_layer, cut_after, layer_position, layer_size
 
 #: Bytes held at the peak for each byte of all activations: the forward pass keeps them, the gradient passes through.
 #: Measured with VGG-19 up to conv5_1 and Adam: from 400 x 300 to 1200 x 900 the estimate was between 1 % below and 15 %
 #: above what was taken.
 _HELD = 1.9
+
+#: Runs whose activations need more than this go strip by strip. It does not depend on how much memory is free: the same
+#: run gives the same picture again.
+_WHOLE = 2e9
+
+#: About what a strip may take.
+_STRIP = 4e8
 
 
 class PictureTooLargeError(ValueError, MemoryError):
@@ -34,21 +41,78 @@ def estimate_memory(weights, size, preset, precision="float32"):
     int
         Bytes, on top of what Python and TensorFlow take by themselves.
     """
-    n_H, n_W = size
     objective, width = preset.objective, 2 if precision == "bfloat16" else 4
-    layers = [canonical_layer(layer) for layer, _ in (*objective.content_layers, *objective.style_layers)]
-    network = casts = kernels = 0
-    for name in cut_after(weights, layers):
-        W, _ = weights[name]
-        # Each pool halves the picture and rounds up.
-        halvings = 2 ** (int(name[4]) - 1)
-        activations = math.ceil(n_H / halvings) * math.ceil(n_W / halvings) * W.shape[3]
-        network += activations * width
-        kernels += W.size * width
-        if width == 2 and name in (layer.removesuffix("/pre") for layer in layers):
-            casts += activations * 2  # the costs' float32 copy, half of which were seen at a time
-    pixels = 3 * n_H * n_W
-    return int(_HELD * network + casts + 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels)
+    kernels = sum(weights[name][0].size for name in cut_after(weights, objective.layers)) * width
+    pixels = 3 * size[0] * size[1]
+    fixed = 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
+    if not in_strips(weights, size, objective, precision):
+        return int(_whole(weights, size, objective, precision) + fixed)
+    inputs = [3, *(weights[f"conv{block}_1"][0].shape[2] for block in range(2, 6) if f"conv{block}_1" in weights)]
+    # The blocks' inputs, kept, and the gradients of the two largest.
+    sizes = [n * math.prod(layer_size(f"conv{block}_1", *size)) for block, n in enumerate(inputs, start=1)]
+    contents = sum(_numbers(weights, layer, size) for layer, _ in objective.content_layers)
+    return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 2 * _STRIP + fixed)
+
+
+def in_strips(weights, size, objective, precision):
+    """Say whether a picture is so large that it is evaluated strip by strip.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    size : (int, int)
+        Height and width of the picture.
+    objective : Objective
+        Whose layers are needed.
+    precision : str
+        Of the network.
+
+    Returns
+    -------
+    bool
+    """
+    return _whole(weights, size, objective, precision) > _WHOLE
+
+
+def rows_per_strip(kernels, n_H, n_W):
+    """Choose how a block's input is cut into strips.
+
+    Parameters
+    ----------
+    kernels : list of tensor, shape (3, 3, n_C_previous, n_C)
+        The block's.
+    n_H, n_W : int
+        Height and width of the block's input.
+
+    Returns
+    -------
+    rows, halo : int
+        Rows of a strip, and how many above and below it depends on; both are even, so that no pool spans two strips.
+    """
+    halo = 2 * math.ceil(len(kernels) / 2)
+    # Of the gradient: each activation, its gradient, and what a convolution puts beside it.
+    row = n_W * sum(3 * W.shape[3] * W.dtype.size for W in kernels)
+    rows = max(2 * halo, _STRIP // row - 2 * halo)
+    strips = math.ceil(n_H / rows)
+    return 2 * math.ceil(n_H / strips / 2), halo
+
+
+def _whole(weights, size, objective, precision):
+    """Return the bytes that the network takes for a whole picture at once."""
+    width = 2 if precision == "bfloat16" else 4
+    layers = {canonical_layer(layer).removesuffix("/pre") for layer in objective.layers}
+    activations = {name: _numbers(weights, name, size) for name in cut_after(weights, objective.layers)}
+    # The costs' float32 copy, half of which were seen at a time.
+    casts = sum(2 * n for name, n in activations.items() if name in layers) if width == 2 else 0
+    return _HELD * sum(activations.values()) * width + casts
+
+
+def _numbers(weights, layer, size):
+    """Return how many numbers an activation has."""
+    block, index = layer_position(layer)
+    name = f"conv{block}_1" if index == 9 else canonical_layer(layer).removesuffix("/pre")
+    return weights[name][0].shape[3] * math.prod(layer_size(layer, *size))
 
 
 def available_memory():

@@ -114,6 +114,11 @@ class Objective:
         _check_choice("preprocessing", self.preprocessing, PREPROCESSING)
         _check_choice("pooling", self.pooling, POOLING)
 
+    @property
+    def layers(self):
+        """The names of all layers the cost needs."""
+        return [layer for layer, _ in self.content_layers + self.style_layers]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Style:

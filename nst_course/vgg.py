@@ -101,6 +101,47 @@ def unknown_layer(name, known):
     return f"There is no layer {name!r} in this network; it has {span}.{hint}"
 
 
+def layer_position(layer):
+    """Return where in a VGG a layer is.
+
+    Parameters
+    ----------
+    layer : str
+        Name of a layer.
+
+    Returns
+    -------
+    block, index : int
+        ``conv4_2`` is at (4, 2), the pool of block 4 at (4, 9), behind all convolutions. A name that no VGG has is
+        behind everything, so that `forward` comes to say so.
+    """
+    found = re.fullmatch(r"(?:conv([1-5])_([1-4])(?:/pre)?|(?:avg|max)pool([1-5]))", canonical_layer(layer))
+    if not found:
+        return 9, 9
+    block, index, pool = found.groups()
+    return (int(pool), 9) if pool else (int(block), int(index))
+
+
+def layer_size(layer, n_H, n_W):
+    """Return the height and the width of a layer's activation.
+
+    Parameters
+    ----------
+    layer : str
+        Name of a layer.
+    n_H, n_W : int
+        Size of the picture.
+
+    Returns
+    -------
+    (int, int)
+        Every pool halves both and rounds up.
+    """
+    block, index = layer_position(layer)
+    halvings = 2 ** (block if index == 9 else block - 1)
+    return -(-n_H // halvings), -(-n_W // halvings)
+
+
 def last_layer(layers):
     """Return the layer that comes last in the network.
 
@@ -112,10 +153,9 @@ def last_layer(layers):
     Returns
     -------
     str
-        The name as it was given. One that no VGG has counts as last, so that `forward` says so.
+        The name as it was given.
     """
-    # conv4_2 is at 42, the pool of block 4 at 49.
-    return max(layers, key=lambda name: ("".join(re.findall(r"\d", canonical_layer(name))) + "9")[:2])
+    return max(layers, key=layer_position)
 
 
 def cut_after(weights, layers):
@@ -133,11 +173,11 @@ def cut_after(weights, layers):
     list of str
         ``conv1_1`` .., in order.
     """
-    last = last_layer(layers)
-    return [name for name in weights.layers if name.startswith("conv") and last_layer([last, name]) == last]
+    last = max(map(layer_position, layers))
+    return [name for name in weights.layers if name.startswith("conv") and layer_position(name) <= last]
 
 
-def forward(weights, image, *, pooling="average", classifier=False, last=None):
+def forward(weights, image, *, pooling="average", classifier=False, first=None, last=None):
     r"""Run a picture through the network and keep every activation.
 
     .. math:: a^{[l]} = \max(0,\; W^{[l]} * a^{[l-1]} + b^{[l]})
@@ -155,6 +195,8 @@ def forward(weights, image, *, pooling="average", classifier=False, last=None):
     classifier : bool, optional
         Also compute the fully connected layers and the softmax, ``fc6``, ``fc7``, ``fc8``, ``prob``. They see 224 x 224
         pixels at a time; a larger picture gives one answer for each position.
+    first : str, optional
+        The convolution that the network begins with; `image` is then what this one takes, and has its n_C.
     last : str, optional
         The last layer that is needed; the network is cut after it.
 
@@ -177,6 +219,7 @@ def forward(weights, image, *, pooling="average", classifier=False, last=None):
         raise ValueError(f"pooling must be 'average' or 'max'; found {pooling!r}.")
     pool = tf.nn.avg_pool2d if pooling == "average" else tf.nn.max_pool2d
     table = NETWORKS[weights.network]
+    table = table[table.index(first) if first else 0 :]
     wanted = None if last is None else canonical_layer(last).removesuffix("/pre")
     layers = Activations()
     a = image

@@ -10,6 +10,7 @@ import tensorflow as tf
 from skimage.exposure import match_histograms
 
 import nst_course.eager as eager
+import nst_course.evaluation as evaluation
 import nst_course.memory as memory
 from nst_course import (
     COURSE,
@@ -39,6 +40,7 @@ from nst_course import (
     total_variation_cost,
 )
 from nst_course.recipes import PRESETS
+from nst_course.vgg import layer_size
 from nst_course.weights import IMAGENET_MEAN
 
 SIZE = (16, 32)
@@ -206,12 +208,11 @@ def test_gradients_agree_with_finite_differences_of_the_reference(preprocessing)
         WEIGHTS, Preset(objective), "float64", [Style(pictures[0], 1), Style(pictures[1], 3, mask=mask)], None, None
     )
     arrays = [reshape_and_normalize_image(p).astype(np.float64) for p in (CONTENT, *pictures, photograph(3))]
-    step, extract = eager._compiled(WEIGHTS, objective, "float64", SIZE)
-    targets = task._targets(CONTENT, extract)
+    evaluator = evaluation.Evaluator(WEIGHTS, objective, "float64", SIZE)
+    targets = task._targets(CONTENT, evaluator)
     grey = 1 if preprocessing == "course" else 255
     x = arrays[3] if grey == 1 else (arrays[3] + IMAGENET_MEAN) / 255
-    x = tf.constant(x, tf.float64)
-    costs, gradient = step(x, *targets)
+    costs, gradient = evaluator.costs_and_gradient(x, *targets)
 
     def J(image):
         return reference_costs(objective, arrays[0], [(0.25, arrays[1], None), (0.75, arrays[2], mask)], image)
@@ -223,7 +224,7 @@ def test_gradients_agree_with_finite_differences_of_the_reference(preprocessing)
         h = np.zeros_like(arrays[3])
         h[index] = 1e-4
         difference = (J(arrays[3] + h)[0] - J(arrays[3] - h)[0]) / 2e-4 * grey
-        assert gradient.numpy()[index] == pytest.approx(difference, rel=1e-3)
+        assert gradient[index] == pytest.approx(difference, rel=1e-3)
 
 
 def test_the_costs_of_the_published_kernels(test_data):
@@ -501,11 +502,12 @@ def test_clip_keeps_every_step_in_range(optimizer):
 
 
 def test_other_pictures_of_the_same_size_need_no_other_graph():
-    eager._compiled.cache_clear()
+    evaluation._graphs.cache_clear()
     for seed in range(3):
         run(content=photograph(seed), style=photograph(seed + 10, (9 + seed, 20)))
-    step, _ = eager._compiled(WEIGHTS, SHALLOW, "float32", SIZE)
-    assert eager._compiled.cache_info().currsize == 1 and step.experimental_get_tracing_count() == 1
+    step = evaluation._graphs("VGG-19", SHALLOW, SIZE).step
+    assert evaluation._graphs.cache_info().currsize == 1 and step.experimental_get_tracing_count() == 1
+    run(weights=tiny_weights())
     run(style=Style(STYLE, weight=3, scale=0.5))
     run(QUICK.but(optimizer=Adam(), iterations=2, start="noise", clip=True))
     assert step.experimental_get_tracing_count() == 1
@@ -519,7 +521,7 @@ def test_the_faster_precision_is_taken(monkeypatch):
     assert painting.timings[painting.precision] == min(painting.timings.values())
     for faster in ("float32", "bfloat16"):
         times = {"float32": 1.0, "bfloat16": 1.0, faster: 0.5}
-        monkeypatch.setattr(eager, "_timings", lambda *_, times=times: times)
+        monkeypatch.setattr(evaluation, "_timings", lambda *_, times=times: times)
         assert run(QUICK.but(precision="auto")).precision == faster
 
 
@@ -528,6 +530,59 @@ def test_bfloat16_paints_about_the_same_picture():
     assert (full.precision, short.precision, short.timings) == ("float32", "bfloat16", {})
     difference = np.abs(full.image.astype(int) - short.image)
     assert difference.max() > 0 and np.median(difference) < 0.5 * np.median(np.abs(full.image.astype(int) - CONTENT))
+
+
+EVERYTHING = Objective(
+    content_layers=(("conv4_2", 1.0), ("maxpool1", 0.1)),
+    style_layers=(("conv1_1", 0.2), ("conv2_2/pre", 0.5), ("conv3_4", 0.3), ("maxpool3", 0.2), ("conv5_1", 0.4)),
+    alpha=2,
+    beta=3,
+    variation=0.5,
+    preprocessing="unit",
+    pooling="max",
+)
+
+
+@pytest.mark.parametrize("objective", [EVERYTHING, SHALLOW])
+@pytest.mark.parametrize("size", [(64, 48), (95, 33)])
+def test_strips_give_what_the_whole_picture_gives(objective, size, monkeypatch):
+    rng, found = np.random.RandomState(0), []
+    x, content, *styles = (rng.uniform(0, 1, (1, *s, 3)) for s in (size, size, size, (70, 51)))
+    masks = {n: rng.uniform(0, 1, (1, *layer_size(n, *size), 1)) for n, _ in objective.style_layers}
+    # Some strips lie outside the mask.
+    masks = {
+        n: m / m.sum()
+        for n, m in ((n, m * (np.arange(m.shape[1]) > m.shape[1] / 2)[:, None, None]) for n, m in masks.items())
+    }
+    evaluator = evaluation.Evaluator(WEIGHTS, objective, "float64", size)
+    taken = []
+    monkeypatch.setattr(memory, "_STRIP", 1e4)
+    for whole in (1e12, 0):
+        monkeypatch.setattr(memory, "_WHOLE", whole)
+        contents = evaluator.contents(content)
+        grams = [evaluator.grams(style) for style in styles]
+        targets = [(0.3, grams[0], None), (0.7, grams[1], masks)]
+        found.append((contents, grams, *evaluator.costs_and_gradient(x, contents, targets)))
+        monkeypatch.setattr(
+            evaluation._Strip, "of", lambda strip, a, of=evaluation._Strip.of: taken.append(strip) or of(strip, a)
+        )
+    assert {block: sum(strip.block == block for strip in taken) > 10 for block in (1, 2)} == {1: True, 2: True}
+    flat = [tf.nest.flatten(tf.nest.map_structure(np.asarray, results)) for results in found]
+    for a, b in zip(*flat):
+        np.testing.assert_allclose(b, a, rtol=1e-7, atol=1e-9 * np.abs(a).max())
+
+
+def test_a_run_in_strips_paints_the_same_picture(monkeypatch):
+    preset = COURSE.but(iterations=3, clip=True)
+    content = photograph(0, (48, 40))
+    whole = run(preset, content=content, seed=1)
+    for name in ("_WHOLE", "_STRIP"):
+        monkeypatch.setattr(memory, name, 0)
+    strips = run(preset, content=content, seed=1)
+    assert [s.J for s in strips.steps] == pytest.approx([s.J for s in whole.steps], rel=1e-4)
+    assert np.abs(strips.image.astype(int) - whole.image).max() <= 1
+    short = run(preset.but(precision="bfloat16"), content=content, seed=1)
+    assert short.steps[-1].J == pytest.approx(whole.steps[-1].J, rel=0.05)
 
 
 def test_more_of_anything_takes_more_memory():

@@ -1,0 +1,410 @@
+"""Costs and gradient of a picture: of the whole at once, or strip by strip where it is large.
+
+The costs are made of statistics of the layers, content costs and Gram matrices. Both are means over positions, so that
+those of a picture are the weighed means of its strips', and each strip's gradient can be computed by itself as soon as
+the gradient with respect to the statistics is known. Strips go through one block of the network at a time. Between the
+blocks only the pools are kept, a fourth of the activations before them; what is within a block is computed a second
+time for the gradient.
+
+References
+----------
+Chen, Xu, Zhang, Guestrin 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174: keeping some layers
+and computing those between again.
+"""
+
+import functools
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from .costs import (
+    compute_content_cost,
+    compute_gram_cost,
+    float32_or_better,
+    normalized_gram_matrix,
+    total_variation_cost,
+)
+from .memory import in_strips, rows_per_strip
+from .recipes import PREPROCESSING
+from .vgg import POOLING, cut_after, forward, last_layer, layer_position
+
+
+class Kernels(dict):
+    """Convolutions as tensors, name to (W, b), that `forward` takes for weights; a graph would copy arrays.
+
+    Parameters
+    ----------
+    kernels : dict
+        Name to (W, b).
+    network : str
+        Which network they are of.
+    """
+
+    def __init__(self, kernels, network):
+        super().__init__(kernels)
+        self.network = network
+
+    @classmethod
+    def of(cls, weights, layers, dtype):
+        """Take from some weights what some layers need."""
+        names = cut_after(weights, layers)
+        return cls({n: tuple(tf.constant(p, dtype) for p in weights[n]) for n in names}, weights.network)
+
+    @property
+    def dtype(self):
+        """The precision they are in."""
+        return self["conv1_1"][0].dtype
+
+
+class Evaluator:
+    """Costs, gradient and the targets that costs are measured against, for pictures of one size.
+
+    Pictures are float32 arrays x of shape (1, n_H, n_W, 3), in the unit of the objective's preprocessing. Whatever
+    depends on pictures or weights is an argument of the compiled functions, so that others of the same shapes need no
+    other graph.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    objective : Objective
+        What is lowered.
+    precision : {"float32", "bfloat16", "float64"}
+        Of the network; Gram matrices and costs are float32 or better.
+    size : (int, int)
+        Height and width of the pictures.
+    """
+
+    def __init__(self, weights, objective, precision, size):
+        self._weights, self._objective, self._precision = weights, objective, precision
+        self._kernels = dict(Kernels.of(weights, objective.layers, precision))
+        self._graphs = _graphs(weights.network, objective, tuple(size))
+
+    def contents(self, x):
+        """Return the activations of the content layers, layer to tensor or array."""
+        if not self._in_strips(x):
+            return _call(self._graphs.contents, self._kernels, x)
+        strips = {layer: [] for layer, _ in self._objective.content_layers}
+
+        def collect(strip, activations):
+            for layer in strips.keys() & activations.keys():
+                strips[layer].append(activations[layer].numpy())
+
+        self._forward(x, collect)
+        return {layer: np.concatenate(parts, axis=1) for layer, parts in strips.items()}
+
+    def grams(self, x):
+        """Return the normalised Gram matrices of the style layers, layer to tensor. x may have another size."""
+        if not self._in_strips(x):
+            return _call(self._graphs.grams, self._kernels, x)
+        statistics = self._statistics(x, {}, [None])[1]
+        return {layer: statistics[_gram(layer)] for layer, _ in self._objective.style_layers}
+
+    def costs_and_gradient(self, x, contents, styles):
+        """Evaluate the objective and its gradient.
+
+        Parameters
+        ----------
+        x : ndarray
+            The picture.
+        contents : dict
+            The content picture's `contents`.
+        styles : sequence of (float, dict, dict or None)
+            For each style its share, its `grams`, and its masks: layer to an array of shape (1, n_H, n_W, 1).
+
+        Returns
+        -------
+        costs : ndarray, shape (4,)
+            J, J_content, J_style, J_variation.
+        gradient : ndarray, shape (1, n_H, n_W, 3)
+            Of J.
+        """
+        targets = [(np.asarray(share, x.dtype), grams) for share, grams, _ in styles]
+        masks = [m for _, _, m in styles]
+        if not self._in_strips(x):
+            costs, gradient = _call(self._graphs.step, self._kernels, x, contents, masks, targets)
+            return costs.numpy(), gradient.numpy()
+        inputs, statistics = self._statistics(x, contents, masks)
+        costs, g_x, g_statistics = _call(self._graphs.combine, x, statistics, targets)
+        g_a = self._backward(inputs, contents, masks, g_statistics)
+        return costs.numpy(), (g_a / self._graphs.std + g_x.numpy()).astype(x.dtype)
+
+    def _in_strips(self, x):
+        return in_strips(self._weights, x.shape[1:3], self._objective, self._precision)
+
+    def _strips(self, block, a):
+        """Cut a block's input into strips."""
+        n_H, n_W = a.shape[1:3]
+        names = [name for name in self._kernels if name.startswith(f"conv{block}")]
+        rows, halo = rows_per_strip([self._kernels[name][0] for name in names], n_H, n_W)
+        begins = range(0, n_H, rows)
+        return [_Strip(block, b, min(b + rows, n_H), max(b - halo, 0), min(b + rows + halo, n_H), n_H) for b in begins]
+
+    def _forward(self, x, visit):
+        """Call `visit` with every strip and its activations, block after block; return the blocks' inputs."""
+        inputs = [((x - self._graphs.mean) / self._graphs.std).astype(x.dtype)]
+        for block in self._graphs.blocks:
+            outputs = []
+            for strip in self._strips(block, inputs[-1]):
+                output, activations = _call(self._graphs.strip(strip.place), self._kernels, strip.of(inputs[-1]))
+                visit(strip, activations)
+                outputs.extend(output)
+            if outputs:
+                inputs.append(np.concatenate(outputs, axis=1))
+        return inputs
+
+    def _statistics(self, x, contents, masks):
+        """Return the blocks' inputs and the statistics of a picture."""
+        statistics = {}
+
+        def add(strip, activations):
+            targets = strip.targets(activations, contents, masks)
+            for key, value in _call(self._graphs.statistics, activations, *targets).items():
+                statistics[key] = statistics.get(key, 0) + value
+
+        return self._forward(x, add), statistics
+
+    def _backward(self, inputs, contents, masks, g_statistics):
+        """Return the gradient with respect to the first block's input. `inputs` is emptied on the way."""
+        g_output, dtype = [], inputs[0].dtype
+        for block in reversed(self._graphs.blocks):
+            a = inputs.pop()
+            g_input = np.zeros(a.shape, dtype)
+            for strip in self._strips(block, a):
+                pull = self._graphs.pull(strip.place)
+                g_strip = [g[:, strip.rows(pooled=True)] for g in g_output]
+                targets = strip.targets(self._graphs.layers_of(block), contents, masks)
+                g = _call(pull, self._kernels, strip.of(a), g_strip, g_statistics, *targets)
+                g_input[:, strip.above : strip.below] += g.numpy()
+            g_output = [g_input]
+        return g_input
+
+
+class _Strip(NamedTuple):
+    """Rows begin .. end of a block's input, and rows above .. below that they depend on."""
+
+    block: int
+    begin: int
+    end: int
+    above: int
+    below: int
+    n_H: int
+
+    @property
+    def place(self):
+        """What a compiled function depends on: the block, and which of the rows it is given count."""
+        return self.block, self.begin - self.above, self.end - self.begin
+
+    def of(self, a):
+        """Return what the strip needs of the block's input."""
+        return a[:, self.above : self.below]
+
+    def rows(self, pooled):
+        """Return where the strip is in an activation of the block, or in its pool."""
+        return slice(self.begin // 2, -(-self.end // 2)) if pooled else slice(self.begin, self.end)
+
+    def targets(self, layers, contents, masks):
+        """Return, for the layers of the block, the strip's share of the picture and its part of contents and masks."""
+        rows = {layer: self.rows(_is_pool(layer)) for layer in layers}
+        shares = {
+            n: np.float64((r.stop - r.start) / (-(-self.n_H // 2) if _is_pool(n) else self.n_H))
+            for n, r in rows.items()
+        }
+
+        def part(arrays):
+            return {layer: arrays[layer][:, rows[layer]] for layer in arrays.keys() & rows.keys()}
+
+        return shares, part(contents), [None if m is None else part(m) for m in masks]
+
+
+@functools.lru_cache(maxsize=4)
+def _graphs(network, objective, size):
+    """Return the compiled functions of an objective, kept for the next run.
+
+    The size is not used: with it among the arguments, the graphs of sizes used long ago are forgotten.
+    """
+    return _Graphs(network, objective)
+
+
+class _Graphs:
+    """The compiled functions of an objective; they compute in the precision of the kernels they are given."""
+
+    def __init__(self, network, objective):
+        self.network, self.objective = network, objective
+        _, _, self.mean, self.std = PREPROCESSING[objective.preprocessing]
+        self.blocks = range(1, layer_position(last_layer(objective.layers))[0] + 1)
+        self.contents, self.grams, self.step, self.statistics, self.combine = (
+            tf.function(f, autograph=False)
+            for f in (self._contents, self._grams, self._step, self._statistics, self._combine)
+        )
+        self.strip, self.pull = functools.cache(self._strip), functools.cache(self._pull)
+
+    def layers_of(self, block):
+        """Return the objective's layers in a block."""
+        return [layer for layer in self.objective.layers if layer_position(layer)[0] == block]
+
+    def _activations(self, kernels, a, layers, **ends):
+        network = Kernels(kernels, self.network)
+        a = tf.cast(a, network.dtype)
+        activations = forward(network, a, pooling=self.objective.pooling, last=last_layer(layers), **ends)
+        return {layer: activations[layer] for layer in layers}
+
+    # --- the whole picture ---
+
+    def _whole(self, kernels, x):
+        return self._activations(kernels, (x - self.mean) / self.std, self.objective.layers)
+
+    def _contents(self, kernels, x):
+        activations = self._whole(kernels, x)
+        return {layer: activations[layer] for layer, _ in self.objective.content_layers}
+
+    def _grams(self, kernels, x):
+        activations = self._whole(kernels, x)
+        normalization = self.objective.normalization
+        return {n: normalized_gram_matrix(activations[n], normalization) for n, _ in self.objective.style_layers}
+
+    def _step(self, kernels, x, contents, masks, styles):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            costs = self._costs(x, self._statistics(self._whole(kernels, x), None, contents, masks), styles)
+        return tf.stack(costs), tape.gradient(costs[0], x)
+
+    # --- strips ---
+
+    def _strip(self, place):
+        """Make the function from a strip of a block's input to its part of the output and of the activations."""
+        block, top, rows = place
+        layers = self.layers_of(block)
+        # The last block may end before its pool.
+        pool = [f"{POOLING[self.objective.pooling]}{block}"] if block != self.blocks[-1] else []
+        halves = slice(top // 2, top // 2 + -(-rows // 2))
+
+        @functools.partial(tf.function, autograph=False)
+        def strip(kernels, a):
+            activations = self._activations(kernels, a, [*layers, *pool], first=f"conv{block}_1")
+            parts = {n: v[:, halves if _is_pool(n) else slice(top, top + rows)] for n, v in activations.items()}
+            return [parts[n] for n in pool], {n: parts[n] for n in layers}
+
+        return strip
+
+    def _pull(self, place):
+        """Make the function from the gradient with respect to a strip's output to that with respect to its input."""
+        strip = self.strip(place)
+
+        @functools.partial(tf.function, autograph=False)
+        def pull(kernels, a, g_output, g_statistics, *targets):
+            with tf.GradientTape() as tape:
+                tape.watch(a)
+                output, activations = strip(kernels, a)
+                statistics = self._statistics(activations, *targets)
+            g_output = [tf.cast(g, o.dtype) for g, o in zip(g_output, output)]
+            g_statistics = [g_statistics[key] for key in statistics]
+            return tape.gradient([*output, *statistics.values()], a, [*g_output, *g_statistics])
+
+        return pull
+
+    # --- statistics and costs ---
+
+    def _statistics(self, activations, shares, contents, masks):
+        """Return content costs and Gram matrices; of a strip, multiplied by its share of the picture."""
+        found = {}
+        normalization, style_layers = self.objective.normalization, dict(self.objective.style_layers)
+        for layer, a in activations.items():
+            a = float32_or_better(a)
+            share = 1 if shares is None else tf.cast(shares[layer], a.dtype)
+            if layer in contents:
+                found[f"content {layer}"] = share * compute_content_cost(float32_or_better(contents[layer]), a)
+            if layer not in style_layers:
+                continue
+            # Styles without a mask have one Gram matrix between them.
+            for key, mask in {_gram(layer, None if m is None else s): m for s, m in enumerate(masks)}.items():
+                if mask is None:
+                    found[key] = share * normalized_gram_matrix(a, normalization)
+                else:  # masks sum up to 1 over the whole picture
+                    share_of_mask = tf.cast(tf.reduce_sum(mask[layer]), a.dtype)
+                    found[key] = share_of_mask * normalized_gram_matrix(a, normalization, mask[layer])
+        return found
+
+    def _costs(self, x, statistics, styles):
+        """Return J, J_content, J_style and J_variation."""
+        objective = self.objective
+        J_content = J_style = J_variation = tf.zeros([], x.dtype)
+        # The course takes a quarter of the mean square, the others the mean square.
+        factor = 1.0 if objective.normalization == "course" else 4.0
+        for layer, coefficient in objective.content_layers:
+            J_content += coefficient * factor * statistics[f"content {layer}"]
+        for s, (share, grams) in enumerate(styles):
+            for layer, coefficient in objective.style_layers:
+                GG = statistics[_gram(layer, s) if _gram(layer, s) in statistics else _gram(layer)]
+                J_style += share * coefficient * compute_gram_cost(grams[layer], GG, objective.normalization)
+        if objective.variation:
+            J_variation = total_variation_cost(x)
+        J = objective.alpha * J_content + objective.beta * J_style + objective.variation * J_variation
+        return J, J_content, J_style, J_variation
+
+    def _combine(self, x, statistics, styles):
+        """Return the costs and the gradient of J with respect to x, the network left out, and to the statistics."""
+        with tf.GradientTape() as tape:
+            tape.watch([x, statistics])
+            costs = self._costs(x, statistics, styles)
+        return tf.stack(costs), *tape.gradient(costs[0], [x, statistics], unconnected_gradients="zero")
+
+
+def _gram(layer, style=None):
+    return f"gram {layer}" if style is None else f"gram {layer} {style}"
+
+
+def _is_pool(layer):
+    return layer_position(layer)[1] == 9
+
+
+def _call(function, *arguments):
+    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes."""
+    arguments = tf.nest.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), arguments)
+    return function.get_concrete_function(*arguments)(*arguments)
+
+
+# --- precision --------------------------------------------------------------------------------------------------------
+
+
+def choose_precision(weights, preset):
+    """Return the precision of a run, and the times it was chosen by.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    preset : Preset
+        The run.
+
+    Returns
+    -------
+    precision : str
+        The preset's, or the faster one where that is "auto".
+    timings : dict of str to float
+        Seconds of one evaluation in each precision, where they were timed.
+    """
+    if preset.precision != "auto":
+        return preset.precision, {}
+    timings = _timings(weights, preset.objective)
+    return min(timings, key=timings.get), dict(timings)
+
+
+@functools.lru_cache(maxsize=8)
+def _timings(weights, objective, side=128):
+    """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
+    x = np.zeros((1, side, side, 3), np.float32)
+    timings = {}
+    for precision in ("float32", "bfloat16"):
+        evaluator = Evaluator(weights, objective, precision, (side, side))
+        contents, styles = evaluator.contents(x), [(1.0, evaluator.grams(x), None)]
+        evaluator.costs_and_gradient(x, contents, styles)  # compiles
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            evaluator.costs_and_gradient(x, contents, styles)
+            seconds.append(time.perf_counter() - started)
+        timings[precision] = min(seconds)
+    return timings
