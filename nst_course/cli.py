@@ -48,17 +48,26 @@ def _parser():
 
     demo = verb("demo", _demo, "run the whole assignment on a photograph and check the expected values")
     demo.add_argument("-o", "--output", default="output/generated_image.jpg", help="picture to write (%(default)s)")
-    _add_run_options(demo)
+    demo.add_argument("--iterations", type=_count, default=200, metavar="N", help="steps (%(default)s)")
+    demo.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
-    stylize = verb("stylize", _stylize, "paint one picture in the style of another")
+    stylize = verb("stylize", _stylize, "paint one picture in the style of others")
     stylize.add_argument("content", help="picture that is painted")
-    stylize.add_argument("style", help="picture whose style is taken")
+    stylize.add_argument("style", nargs="+", help="picture whose style is taken; several are blended in equal shares")
     stylize.add_argument("-o", "--output", required=True, help="picture to write")
+    stylize.add_argument("--preset", choices=PRESETS, default="fast", help="how to paint (%(default)s)")
     stylize.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
+    stylize.add_argument("--iterations", type=_count, metavar="N", help="steps (the preset's)")
+    stylize.add_argument("--alpha", type=float, help="weight of the content cost (the preset's)")
+    stylize.add_argument("--beta", type=float, help="weight of the style cost (the preset's)")
+    stylize.add_argument("--variation", type=float, help="weight of the total variation: smooths (the preset's)")
+    stylize.add_argument("--scale", type=float, default=1, help="size of the strokes, 1 is the style picture's")
+    stylize.add_argument(
+        "--color", choices=COLORS, help="whose colours: the photograph's are kept by luminance, histogram"
+    )
+    stylize.add_argument("--start", help="content, blend, noise, recolored, or a picture, to go on with (the preset's)")
     stylize.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
-    stylize.add_argument("--alpha", type=float, default=10, help="weight of the content cost (%(default)s)")
-    stylize.add_argument("--beta", type=float, default=40, help="weight of the style cost (%(default)s)")
-    _add_run_options(stylize)
+    stylize.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
     notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
@@ -74,11 +83,6 @@ def _parser():
     download.add_argument("--folder", help="where to keep the file (pretrained-model/ of the project)")
     download.set_defaults(run=_download)
     return parser
-
-
-def _add_run_options(parser):
-    parser.add_argument("--iterations", type=_count, default=200, metavar="N", help="steps (%(default)s)")
-    parser.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
 
 def _count(text):
@@ -99,51 +103,75 @@ def _demo(args):
     content = resize_image(data.chelsea(), width=400, height=300)
     style = read_image(repository_folder("images") / "brush_strokes.png")
     status = _print_table(course_run=False)
-    return _paint(args, content, style, seed=3) or status
+
+    def run(weights, callback):
+        from .session import paint
+
+        picture = paint(content, style, weights=weights, num_iterations=args.iterations, seed=3, callback=callback)
+        return picture, callback.iteration + 1 < args.iterations
+
+    return _paint(args, args.iterations, run) or status
 
 
 def _stylize(args):
     _start_tensorflow()
+    from .eager import stylize
     from .images import read_image, resize_image
+    from .memory import estimate_memory
+    from .recipes import NAMED_STARTS, PRESETS, Style
 
-    if pathlib.Path(args.output).resolve() in (pathlib.Path(p).resolve() for p in (args.content, args.style)):
+    output = pathlib.Path(args.output).resolve()
+    if output in (pathlib.Path(p).resolve() for p in (args.content, *args.style, args.start or "")):
         raise ValueError(
             f"Expected a new file to write to; {args.output} is one of your pictures. Choose another name."
         )
     content = read_image(args.content)
     if args.size is not None:
         content = resize_image(content, width=args.size)
-    return _paint(args, content, read_image(args.style), seed=args.seed, alpha=args.alpha, beta=args.beta)
+    styles = [Style(read_image(path), scale=args.scale) for path in args.style]
+    fields = ("iterations", "alpha", "beta", "variation", "color", "start")
+    changes = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+    if args.start is not None and args.start not in NAMED_STARTS:
+        changes["start"] = read_image(args.start)
+    preset = PRESETS[args.preset].but(**changes)
+
+    def run(weights, callback):
+        print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
+        painting = stylize(content, styles, preset, weights=weights, seed=args.seed, callback=callback)
+        if painting.timings:
+            times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
+            print(f"The network computed in {painting.precision} (timed: {times}).")
+        return painting.image, painting.interrupted
+
+    return _paint(args, sum(preset.iterations), run)
 
 
-def _paint(args, content, style, **settings):
-    """Run the assignment with a bar, and write the picture even if the run is cut short."""
+def _paint(args, iterations, run):
+    """Run with a bar, and write the picture even if the run is cut short."""
     from tqdm import tqdm
 
     from .images import check_output, save_image
-    from .session import DivergenceError, paint
+    from .session import DivergenceError
     from .weights import load_weights
 
     check_output(args.output)
     weights = load_weights(args.weights)
-    steps = []
-    with tqdm(total=args.iterations, unit="it", desc="Painting") as bar:
+    with tqdm(total=iterations, unit="it", desc="Painting") as bar:
 
         def callback(step):
-            steps.append(step.iteration)
+            callback.iteration = step.iteration
             bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
             bar.update()
 
+        callback.iteration = -1
         try:
-            picture = paint(
-                content, style, weights=weights, num_iterations=args.iterations, callback=callback, **settings
-            )
+            picture, interrupted = run(weights, callback)
         except DivergenceError as error:
             save_image(args.output, error.image)
             raise
     save_image(args.output, picture)
     print(f"Picture: {pathlib.Path(args.output).resolve()}")
-    return 0 if len(steps) == args.iterations else 128 + signal.SIGINT
+    return 128 + signal.SIGINT if interrupted else 0
 
 
 def _check(args):

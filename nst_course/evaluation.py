@@ -28,7 +28,7 @@ from .costs import (
 )
 from .memory import in_strips, rows_per_strip
 from .recipes import PREPROCESSING
-from .vgg import POOLING, cut_after, forward, last_layer, layer_position
+from .vgg import POOLING, activation_shape, cut_after, forward, last_layer, layer_position
 
 
 class Kernels(dict):
@@ -388,23 +388,32 @@ def choose_precision(weights, preset):
     """
     if preset.precision != "auto":
         return preset.precision, {}
-    timings = _timings(weights, preset.objective)
+    shapes = tuple((name, weights[name][0].shape) for name in cut_after(weights, preset.objective.layers))
+    if (shapes, preset.objective) not in _timings:
+        _timings[shapes, preset.objective] = _time_evaluations(weights, preset.objective)
+    timings = _timings[shapes, preset.objective]
     return min(timings, key=timings.get), dict(timings)
 
 
-@functools.lru_cache(maxsize=8)
-def _timings(weights, objective, side=128):
+#: What was timed already in this process.
+_timings = {}
+
+
+def _time_evaluations(weights, objective, side=128):
     """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
     x = np.zeros((1, side, side, 3), np.float32)
     timings = {}
     for precision in ("float32", "bfloat16"):
         evaluator = Evaluator(weights, objective, precision, (side, side))
-        contents, styles = evaluator.contents(x), [(1.0, evaluator.grams(x), None)]
-        evaluator.costs_and_gradient(x, contents, styles)  # compiles
+        shapes = {n: activation_shape(weights, n, (side, side)) for n in objective.layers}
+        contents = {n: np.zeros((1, *shapes[n]), np.float32) for n, _ in objective.content_layers}
+        grams = {n: np.zeros((1, shapes[n][2], shapes[n][2]), np.float32) for n, _ in objective.style_layers}
+        targets = contents, [(1.0, grams, None)]
+        evaluator.costs_and_gradient(x, *targets)  # compiles
         seconds = []
         for _ in range(3):
             started = time.perf_counter()
-            evaluator.costs_and_gradient(x, contents, styles)
+            evaluator.costs_and_gradient(x, *targets)
             seconds.append(time.perf_counter() - started)
         timings[precision] = min(seconds)
     return timings

@@ -3,7 +3,7 @@
 import math
 import pathlib
 
-from .vgg import canonical_layer, cut_after, layer_position, layer_size
+from .vgg import activation_shape, canonical_layer, cut_after
 
 #: Bytes held at the peak for each byte of all activations: the forward pass keeps them, the gradient passes through.
 #: Measured with VGG-19 up to conv5_1 and Adam: from 400 x 300 to 1200 x 900 the estimate was between 1 % below and 15 %
@@ -47,9 +47,9 @@ def estimate_memory(weights, size, preset, precision="float32"):
     fixed = 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
     if not in_strips(weights, size, objective, precision):
         return int(_whole(weights, size, objective, precision) + fixed)
-    inputs = [3, *(weights[f"conv{block}_1"][0].shape[2] for block in range(2, 6) if f"conv{block}_1" in weights)]
-    # The blocks' inputs, kept, and the gradients of the two largest.
-    sizes = [n * math.prod(layer_size(f"conv{block}_1", *size)) for block, n in enumerate(inputs, start=1)]
+    # The blocks' inputs, kept, and the gradients of the largest.
+    pools = [f"avgpool{name[4]}" for name in cut_after(weights, objective.layers) if name.endswith("_1")][:-1]
+    sizes = [pixels, *(_numbers(weights, pool, size) for pool in pools)]
     contents = sum(_numbers(weights, layer, size) for layer, _ in objective.content_layers)
     return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 2 * _STRIP + fixed)
 
@@ -110,9 +110,7 @@ def _whole(weights, size, objective, precision):
 
 def _numbers(weights, layer, size):
     """Return how many numbers an activation has."""
-    block, index = layer_position(layer)
-    name = f"conv{block}_1" if index == 9 else canonical_layer(layer).removesuffix("/pre")
-    return weights[name][0].shape[3] * math.prod(layer_size(layer, *size))
+    return math.prod(activation_shape(weights, layer, size))
 
 
 def available_memory():

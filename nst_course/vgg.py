@@ -177,6 +177,25 @@ def cut_after(weights, layers):
     return [name for name in weights.layers if name.startswith("conv") and layer_position(name) <= last]
 
 
+def activation_shape(weights, layer, size):
+    """Return the shape of a layer's activation, without the batch axis.
+
+    Parameters
+    ----------
+    weights : VGGWeights
+        The network.
+    layer : str
+        Name of a layer.
+    size : (int, int)
+        Height and width of the picture.
+
+    Returns
+    -------
+    n_H, n_W, n_C : int
+    """
+    return *layer_size(layer, *size), weights[cut_after(weights, [layer])[-1]][0].shape[3]
+
+
 def forward(weights, image, *, pooling="average", classifier=False, first=None, last=None):
     r"""Run a picture through the network and keep every activation.
 

@@ -521,7 +521,8 @@ def test_the_faster_precision_is_taken(monkeypatch):
     assert painting.timings[painting.precision] == min(painting.timings.values())
     for faster in ("float32", "bfloat16"):
         times = {"float32": 1.0, "bfloat16": 1.0, faster: 0.5}
-        monkeypatch.setattr(evaluation, "_timings", lambda *_, times=times: times)
+        monkeypatch.setattr(evaluation, "_time_evaluations", lambda *_, times=times: times)
+        monkeypatch.setattr(evaluation, "_timings", {})
         assert run(QUICK.but(precision="auto")).precision == faster
 
 
