@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from . import __version__
+from .recipes import COLORS, PRESETS
 from .vgg import LayerNotFoundError
 
 
@@ -63,9 +64,9 @@ def _parser():
     stylize.add_argument("--variation", type=float, help="weight of the total variation: smooths (the preset's)")
     stylize.add_argument("--scale", type=float, default=1, help="size of the strokes, 1 is the style picture's")
     stylize.add_argument(
-        "--color", choices=COLORS, help="whose colours: the photograph's are kept by luminance, histogram"
+        "--color", choices=COLORS, help="whose colours; luminance and histogram keep the photograph's (style)"
     )
-    stylize.add_argument("--start", help="content, blend, noise, recolored, or a picture, to go on with (the preset's)")
+    stylize.add_argument("--start", help="content, blend, noise, recolored, or a picture to go on with (the preset's)")
     stylize.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
     stylize.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
@@ -118,7 +119,7 @@ def _stylize(args):
     from .eager import stylize
     from .images import read_image, resize_image
     from .memory import estimate_memory
-    from .recipes import NAMED_STARTS, PRESETS, Style
+    from .recipes import STARTS, Style
 
     output = pathlib.Path(args.output).resolve()
     if output in (pathlib.Path(p).resolve() for p in (args.content, *args.style, args.start or "")):
@@ -131,7 +132,7 @@ def _stylize(args):
     styles = [Style(read_image(path), scale=args.scale) for path in args.style]
     fields = ("iterations", "alpha", "beta", "variation", "color", "start")
     changes = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
-    if args.start is not None and args.start not in NAMED_STARTS:
+    if args.start is not None and args.start not in STARTS:
         changes["start"] = read_image(args.start)
     preset = PRESETS[args.preset].but(**changes)
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from .evaluation import Evaluator, Kernels, choose_precision
+from .evaluation import Evaluator, Kernels, call, choose_precision
 from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
 from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
@@ -88,7 +88,7 @@ def features(weights, layers, *, pooling="average", dtype=tf.float32):
         activations = forward(kernels, tf.cast(image, dtype), pooling=pooling, last=last_layer(layers))
         return {layer: activations[layer] for layer in layers}
 
-    return extract
+    return functools.partial(call, extract)
 
 
 def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=None):

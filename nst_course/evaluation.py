@@ -12,6 +12,7 @@ Chen, Xu, Zhang, Guestrin 2016, "Training Deep Nets with Sublinear Memory Cost",
 and computing those between again.
 """
 
+import dataclasses
 import functools
 import time
 from typing import NamedTuple
@@ -80,12 +81,14 @@ class Evaluator:
     def __init__(self, weights, objective, precision, size):
         self._weights, self._objective, self._precision = weights, objective, precision
         self._kernels = dict(Kernels.of(weights, objective.layers, precision))
-        self._graphs = _graphs(weights.network, objective, tuple(size))
+        # The weights of the costs are arguments too: to try another beta needs no other graph.
+        shape = dataclasses.replace(objective, alpha=1, beta=1, variation=float(objective.variation > 0))
+        self._graphs = _graphs(weights.network, shape, tuple(size))
 
     def contents(self, x):
         """Return the activations of the content layers, layer to tensor or array."""
         if not self._in_strips(x):
-            return _call(self._graphs.contents, self._kernels, x)
+            return call(self._graphs.contents, self._kernels, x)
         strips = {layer: [] for layer, _ in self._objective.content_layers}
 
         def collect(strip, activations):
@@ -98,7 +101,7 @@ class Evaluator:
     def grams(self, x):
         """Return the normalised Gram matrices of the style layers, layer to tensor. x may have another size."""
         if not self._in_strips(x):
-            return _call(self._graphs.grams, self._kernels, x)
+            return call(self._graphs.grams, self._kernels, x)
         statistics = self._statistics(x, {}, [None])[1]
         return {layer: statistics[_gram(layer)] for layer, _ in self._objective.style_layers}
 
@@ -123,11 +126,12 @@ class Evaluator:
         """
         targets = [(np.asarray(share, x.dtype), grams) for share, grams, _ in styles]
         masks = [m for _, _, m in styles]
+        weights = np.array([self._objective.alpha, self._objective.beta, self._objective.variation], x.dtype)
         if not self._in_strips(x):
-            costs, gradient = _call(self._graphs.step, self._kernels, x, contents, masks, targets)
+            costs, gradient = call(self._graphs.step, self._kernels, x, contents, masks, targets, weights)
             return costs.numpy(), gradient.numpy()
         inputs, statistics = self._statistics(x, contents, masks)
-        costs, g_x, g_statistics = _call(self._graphs.combine, x, statistics, targets)
+        costs, g_x, g_statistics = call(self._graphs.combine, x, statistics, targets, weights)
         g_a = self._backward(inputs, contents, masks, g_statistics)
         return costs.numpy(), (g_a / self._graphs.std + g_x.numpy()).astype(x.dtype)
 
@@ -148,7 +152,7 @@ class Evaluator:
         for block in self._graphs.blocks:
             outputs = []
             for strip in self._strips(block, inputs[-1]):
-                output, activations = _call(self._graphs.strip(strip.place), self._kernels, strip.of(inputs[-1]))
+                output, activations = call(self._graphs.strip(strip.place), self._kernels, strip.of(inputs[-1]))
                 visit(strip, activations)
                 outputs.extend(output)
             if outputs:
@@ -161,7 +165,7 @@ class Evaluator:
 
         def add(strip, activations):
             targets = strip.targets(activations, contents, masks)
-            for key, value in _call(self._graphs.statistics, activations, *targets).items():
+            for key, value in call(self._graphs.statistics, activations, *targets).items():
                 statistics[key] = statistics.get(key, 0) + value
 
         return self._forward(x, add), statistics
@@ -176,7 +180,7 @@ class Evaluator:
                 pull = self._graphs.pull(strip.place)
                 g_strip = [g[:, strip.rows(pooled=True)] for g in g_output]
                 targets = strip.targets(self._graphs.layers_of(block), contents, masks)
-                g = _call(pull, self._kernels, strip.of(a), g_strip, g_statistics, *targets)
+                g = call(pull, self._kernels, strip.of(a), g_strip, g_statistics, *targets)
                 g_input[:, strip.above : strip.below] += g.numpy()
             g_output = [g_input]
         return g_input
@@ -265,10 +269,10 @@ class _Graphs:
         normalization = self.objective.normalization
         return {n: normalized_gram_matrix(activations[n], normalization) for n, _ in self.objective.style_layers}
 
-    def _step(self, kernels, x, contents, masks, styles):
+    def _step(self, kernels, x, contents, masks, styles, weights):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            costs = self._costs(x, self._statistics(self._whole(kernels, x), None, contents, masks), styles)
+            costs = self._costs(x, self._statistics(self._whole(kernels, x), None, contents, masks), styles, weights)
         return tf.stack(costs), tape.gradient(costs[0], x)
 
     # --- strips ---
@@ -327,7 +331,7 @@ class _Graphs:
                     found[key] = share_of_mask * normalized_gram_matrix(a, normalization, mask[layer])
         return found
 
-    def _costs(self, x, statistics, styles):
+    def _costs(self, x, statistics, styles, weights):
         """Return J, J_content, J_style and J_variation."""
         objective = self.objective
         J_content = J_style = J_variation = tf.zeros([], x.dtype)
@@ -341,14 +345,14 @@ class _Graphs:
                 J_style += share * coefficient * compute_gram_cost(grams[layer], GG, objective.normalization)
         if objective.variation:
             J_variation = total_variation_cost(x)
-        J = objective.alpha * J_content + objective.beta * J_style + objective.variation * J_variation
+        J = weights[0] * J_content + weights[1] * J_style + weights[2] * J_variation
         return J, J_content, J_style, J_variation
 
-    def _combine(self, x, statistics, styles):
+    def _combine(self, x, statistics, styles, weights):
         """Return the costs and the gradient of J with respect to x, the network left out, and to the statistics."""
         with tf.GradientTape() as tape:
             tape.watch([x, statistics])
-            costs = self._costs(x, statistics, styles)
+            costs = self._costs(x, statistics, styles, weights)
         return tf.stack(costs), *tape.gradient(costs[0], [x, statistics], unconnected_gradients="zero")
 
 
@@ -360,8 +364,21 @@ def _is_pool(layer):
     return layer_position(layer)[1] == 9
 
 
-def _call(function, *arguments):
-    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes."""
+def call(function, *arguments):
+    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes.
+
+    Parameters
+    ----------
+    function : tf.function
+        The function.
+    *arguments
+        Its arguments: tensors, arrays, None, and nests of them.
+
+    Returns
+    -------
+    object
+        What the function returns.
+    """
     arguments = tf.nest.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), arguments)
     return function.get_concrete_function(*arguments)(*arguments)
 

@@ -117,7 +117,7 @@ class LBFGS:
         """
         from scipy.optimize import Bounds, minimize
 
-        shape, scale, latest, taken = x.shape, None, None, 0
+        shape, scale, latest, taken, stopped = x.shape, None, None, 0, None
         # SciPy's first step has length 1 and grows at most fourfold at each try. In units of 5 % of the picture's
         # contrast it starts about where it ends; in grey levels it would be five evaluations away.
         unit = 0.05 * float(np.linalg.norm(x - x.mean())) or 1.0
@@ -135,11 +135,15 @@ class LBFGS:
             return float(costs[0]) / scale, g.ravel().astype(np.float64) * (unit / scale)
 
         def callback(xk):
-            nonlocal taken
+            nonlocal taken, stopped
             taken += 1
             if not np.array_equal(xk, latest[0]):  # the line search went back to an earlier point
                 function(xk)
-            accept(picture(xk), latest[1])
+            try:
+                accept(picture(xk), latest[1])
+            except StopIteration as error:  # SciPy would end the run and keep it to itself
+                stopped = error
+                raise
 
         flat = x.ravel().astype(np.float64) / unit
         box = None
@@ -151,6 +155,8 @@ class LBFGS:
             flat = minimize(
                 function, flat, jac=True, method="L-BFGS-B", bounds=box, callback=callback, options=options
             ).x
+            if stopped:
+                raise stopped
             if taken == before:
                 break
             # The costs are float32, so that a line search can fail long before the minimum: a fresh start, without

@@ -30,7 +30,7 @@ def show_pictures(pictures, titles=(), *, width=4.0, columns=None):
     -------
     matplotlib.figure.Figure
     """
-    pictures = [_picture(p) for p in pictures]
+    pictures, titles = [_picture(p) for p in pictures], list(titles)
     columns = columns or len(pictures)
     tallest = max(p.shape[0] / p.shape[1] for p in pictures)
     figure, axes = _grid(-(-len(pictures) // columns), columns, width, width * tallest + 0.3)
@@ -118,13 +118,15 @@ def show_gram(matrices, titles=()):
     return figure
 
 
-def show_costs(steps):
-    """Draw the costs of a run, or the total costs of several, against the iteration, on a logarithmic scale.
+def show_costs(steps, *, against="iteration"):
+    """Draw the costs of a run, or the total costs of several, on a logarithmic scale.
 
     Parameters
     ----------
     steps : sequence of Step, or dict of str to sequence of Step
         What `model_nn` reported, or `stylize`; or several such records and what they are called.
+    against : {"iteration", "evaluation", "seconds"}, optional
+        What the costs are drawn against.
 
     Returns
     -------
@@ -138,8 +140,8 @@ def show_costs(steps):
     else:
         curves = [(label, steps, f) for f, label in (("J", "total"), ("J_style", "style"), ("J_content", "content"))]
     for label, run, field in curves:
-        ax.semilogy([step.iteration for step in run], [getattr(step, field) for step in run], label=label)
-    ax.set_xlabel("iteration")
+        ax.semilogy([getattr(step, against) for step in run], [getattr(step, field) for step in run], label=label)
+    ax.set_xlabel(against)
     ax.set_ylabel("total cost" if isinstance(steps, dict) else "cost")
     ax.grid(alpha=0.3)
     ax.legend()

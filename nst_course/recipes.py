@@ -44,6 +44,12 @@ PREPROCESSING = {
 #: The share of noise in the picture a run starts from.
 NOISE_RATIOS = {"content": 0.0, "blend": 0.6, "noise": 1.0}
 
+#: The pictures to start from that have a name.
+STARTS = (*NOISE_RATIOS, "recolored")
+
+#: Whose colours a result may have.
+COLORS = ("style", "luminance", "histogram")
+
 
 def _layers(name, layers):
     """Return the (layer, coefficient) pairs as tuples, which can be hashed."""
@@ -86,7 +92,8 @@ class Objective:
     preprocessing : {"course", "keras", "unit"}, optional
         "course": pictures are 0 to 255, the ImageNet mean is subtracted. "keras": pictures are 0 to 1, multiplied by
         255 before the mean is subtracted. "unit": pictures are 0 to 1, normalised with mean (.485, .456, .406) and
-        standard deviation (.229, .224, .225). Learning rate and total variation are in the picture's unit.
+        standard deviation (.229, .224, .225), for weights that were trained so; the published ones and ours were not.
+        Learning rate and total variation are in the picture's unit.
     pooling : {"average", "max"}, optional
         How the network pools.
 
@@ -218,11 +225,11 @@ class Preset:
             raise ValueError(f"iterations must be a whole number of at least 0, or several; found {self.iterations}.")
         object.__setattr__(self, "iterations", tuple(int(n) for n in steps))
         if isinstance(self.start, str):
-            _check_choice("start", self.start, (*NOISE_RATIOS, "recolored"))
+            _check_choice("start", self.start, STARTS)
         elif np.ndim(self.start) != 3 and not (np.ndim(self.start) == 0 and 0 <= self.start <= 1):
             found = self.start if np.ndim(self.start) == 0 else f"an array of shape {np.shape(self.start)}"
             raise ValueError(f"start must be a name, a picture, or a share of noise from 0 to 1; found {found}.")
-        _check_choice("color", self.color, ("style", "luminance", "histogram"))
+        _check_choice("color", self.color, COLORS)
         _check_choice("precision", self.precision, ("float32", "bfloat16", "auto"))
 
     def but(self, **changes):
@@ -266,15 +273,17 @@ GATYS = Preset(
     start="content",
 )
 
-#: PyTorch's tutorial: layers before ReLU, the network cut behind conv3_1, pixels clamped.
+#: PyTorch's tutorial: layers before ReLU, the network cut behind conv3_1, pixels clamped. Its beta is 1e6 for a network
+#: that takes pictures of mean 0 and deviation 1. Those read here take 0 to 255, 58 times as much: as content costs grow
+#: with the square of that and style costs with the fourth power, a beta smaller by the square is the same weighing.
 LBFGS_VGG19 = Preset(
     Objective(
         content_layers=(("conv2_2/pre", 1.0),),
         style_layers=tuple((f"conv{n}/pre", 1.0) for n in ("1_1", "1_2", "2_1", "2_2", "3_1")),
         alpha=1,
-        beta=1e6,
+        beta=300,
         normalization="element",
-        preprocessing="unit",
+        preprocessing="keras",
         pooling="max",
     ),
     LBFGS(),

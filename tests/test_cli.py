@@ -1,11 +1,13 @@
 import errno
+import functools
 import pathlib
 
 import numpy as np
 import pytest
 
-from nst_course import VGGWeights, cli, read_image, save_image, session
+from nst_course import VGGWeights, cli, eager, read_image, save_image, session
 from nst_course.expected import EXPECTED
+from nst_course.recipes import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,8 @@ def test_stylize(tiny, tmp_path, capfd):
 
 def test_stylize_size_and_seed(tiny, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        assert stylize(tiny, tmp_path / f"{name}.png", "--size", "16", "--seed", seed) == 0
+        options = ("--size", "16", "--start", "blend", "--seed", seed)
+        assert stylize(tiny, tmp_path / f"{name}.png", *options) == 0
     a, b, c = (read_image(tmp_path / f"{name}.png") for name in "abc")
     assert a.shape == (12, 16, 3)
     np.testing.assert_array_equal(a, b)
@@ -45,6 +48,48 @@ def test_stylize_alpha_and_beta_reach_the_cost(tiny, tmp_path, capsys):
     assert "beta must be a finite number of at least 0; found -1" in capsys.readouterr().err
     assert stylize(tiny, tmp_path / "out.png", "--alpha", "nan") == 1
     assert not (tmp_path / "out.png").exists()
+
+
+def test_stylize_presets_are_the_librarys(tiny, tmp_path):
+    content, style = (read_image(tiny / f"{name}.png") for name in ("content", "style"))
+    for name, preset in PRESETS.items():
+        assert stylize(tiny, tmp_path / "out.png", "--preset", name, "--seed", "2") == 0
+        preset = preset.but(iterations=3)
+        expected = eager.stylize(content, style, preset, weights=tiny / "tiny.mat", seed=2)
+        if preset.precision != "auto":  # two runs may find another precision the faster one
+            np.testing.assert_array_equal(read_image(tmp_path / "out.png"), expected.image)
+
+
+def test_stylize_options_reach_the_run(tiny, tmp_path, monkeypatch, capsys):
+    calls, run = [], eager.stylize
+    monkeypatch.setattr(eager, "stylize", lambda *args, **kwargs: calls.append(args) or run(*args, **kwargs))
+    words = ["--alpha", "3", "--beta", "5", "--variation", "0.5", "--color", "luminance", "--scale", "0.5"]
+    assert stylize(tiny, tmp_path / "out.png", *words, "--start", tiny / "content.png") == 0
+    (content, styles, preset), *_ = calls
+    objective = preset.objective
+    assert (objective.alpha, objective.beta, objective.variation, preset.color) == (3, 5, 0.5, "luminance")
+    assert [style.scale for style in styles] == [0.5]
+    np.testing.assert_array_equal(preset.start, content)
+    printed = capsys.readouterr().out
+    assert "Memory: about" in printed and "float32" in printed and "bfloat16" in printed
+
+
+def test_stylize_blends_several_styles(tiny, tmp_path):
+    words = ["stylize", tiny / "content.png", tiny / "style.png", tiny / "content.png", "-o", tmp_path / "out.png"]
+    options = ["--weights", tiny / "tiny.mat", "--iterations", "1", "--preset", "course"]
+    assert cli.main([str(word) for word in [*words, *options, "--seed", "1"]]) == 0
+    content, style = (read_image(tiny / f"{name}.png") for name in ("content", "style"))
+    preset = PRESETS["course"].but(iterations=1)
+    expected = eager.stylize(content, [style, content], preset, weights=tiny / "tiny.mat", seed=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "out.png"), expected.image)
+
+
+def test_stylize_goes_on_with_a_picture_but_not_onto_it(tiny, tmp_path, capsys):
+    assert stylize(tiny, tmp_path / "out.png") == 0
+    before = (tmp_path / "out.png").read_bytes()
+    assert stylize(tiny, tmp_path / "out.png", "--start", tmp_path / "out.png") == 1
+    assert "one of your pictures" in capsys.readouterr().err
+    assert (tmp_path / "out.png").read_bytes() == before
 
 
 def test_stylize_does_not_write_over_the_users_pictures(tiny, capsys):
@@ -82,7 +127,7 @@ def test_bad_input_is_one_sentence(tiny, capsys, word, replacement, sentence):
 
 def test_output_is_checked_before_the_run(tiny, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("a file, not a folder")
-    monkeypatch.setattr(session, "paint", lambda *args, **kwargs: pytest.fail("the run was begun"))
+    monkeypatch.setattr(eager, "stylize", lambda *args, **kwargs: pytest.fail("the run was begun"))
     assert stylize(tiny, tmp_path / "file" / "out.png") == 1
     assert "Could not write" in capsys.readouterr().err
 
@@ -102,20 +147,26 @@ def test_a_full_disk_leaves_the_old_picture(tiny, tmp_path, capsys, monkeypatch)
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_interrupt_keeps_the_picture(tiny, tmp_path, capsys, monkeypatch):
-    run = session.model_nn
+def interrupted(run, *args, callback, **kwargs):
+    def stop(step):
+        callback(step)
+        raise KeyboardInterrupt
 
-    def interrupted(*args, callback, **kwargs):
-        def stop(step):
-            callback(step)
-            raise KeyboardInterrupt
+    return run(*args, callback=stop, **kwargs)
 
-        return run(*args, callback=stop, **kwargs)
 
-    monkeypatch.setattr(session, "model_nn", interrupted)
+def test_interrupt_keeps_the_picture(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(eager, "stylize", functools.partial(interrupted, eager.stylize))
     assert stylize(tiny, tmp_path / "out.png") == 130
-    assert "picture so far is kept" in capsys.readouterr().err
     assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
+
+
+def test_interrupting_the_demo_keeps_the_picture(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(session, "model_nn", functools.partial(interrupted, session.model_nn))
+    words = ["demo", "-o", tmp_path / "out.png", "--weights", tiny / "tiny.mat", "--iterations", "3"]
+    assert cli.main([str(word) for word in words]) == 130
+    assert "picture so far is kept" in capsys.readouterr().err
+    assert read_image(tmp_path / "out.png").shape == (300, 400, 3)
 
 
 def test_divergence_keeps_the_last_good_picture(tiny, tmp_path, capsys):

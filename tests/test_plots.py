@@ -89,6 +89,12 @@ def test_show_costs_compares_runs():
     assert {line.get_label(): list(line.get_ydata()) for line in ax.lines} == {"a": [6, 3], "b": [8, 4]}
 
 
+def test_show_costs_against_evaluations():
+    run = [Step(i, 4.0, 1.0, 2.0, None, 0.1, evaluation=3 * i + 1) for i in range(3)]
+    ax = show_costs(run, against="evaluation").axes[0]
+    assert ax.get_xlabel() == "evaluation" and list(ax.lines[0].get_xdata()) == [1, 4, 7]
+
+
 def test_save_gif_writes_every_picture(tmp_path):
     # Colours that a palette of 256 has room for.
     pictures = [np.full((6, 8, 3), level, np.uint8) for level in (0, 80, 255)]

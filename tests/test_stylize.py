@@ -115,9 +115,32 @@ def test_features_agree_with_the_reference(pooling):
 
 
 @pytest.mark.parametrize("layers, convolutions", [(["conv3_1", "conv1_1"], 5), (["avgpool2"], 4), (["relu2_1/pre"], 3)])
-def test_features_compute_no_layer_behind_the_last_one(layers, convolutions):
-    graph = features(WEIGHTS, layers).get_concrete_function(tf.TensorSpec((1, 8, 8, 3))).graph
-    assert sum(op.type == "Conv2D" for op in graph.get_operations()) == convolutions
+def test_features_compute_no_layer_behind_the_last_one(layers, convolutions, monkeypatch):
+    calls, conv2d = [], tf.nn.conv2d
+    monkeypatch.setattr(tf.nn, "conv2d", lambda *args, **kwargs: calls.append(args) or conv2d(*args, **kwargs))
+    features(WEIGHTS, layers)(np.zeros((1, 8, 8, 3), np.float32))
+    assert len(calls) == convolutions
+
+
+def test_features_have_a_gradient_in_a_users_own_graph():
+    extract, x = features(WEIGHTS, ["conv2_1"]), tf.Variable(reshape_and_normalize_image(CONTENT))
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            J = tf.reduce_sum(extract(x)["conv2_1"])
+        return tape.gradient(J, x)
+
+    found = tf.function(gradient)()
+    assert np.abs(found).max() > 0
+    np.testing.assert_allclose(found, gradient(), rtol=1e-5)
+
+
+def test_features_of_many_sizes_print_nothing(capfd):
+    extract = features(WEIGHTS, "conv1_1")
+    for size in range(8, 20):
+        extract(np.zeros((1, size, size, 3), np.float32))
+        features(WEIGHTS, "conv1_1")(np.zeros((1, 8, 8, 3), np.float32))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_features_in_bfloat16_are_about_the_same():
@@ -505,11 +528,12 @@ def test_other_pictures_of_the_same_size_need_no_other_graph():
     evaluation._graphs.cache_clear()
     for seed in range(3):
         run(content=photograph(seed), style=photograph(seed + 10, (9 + seed, 20)))
-    step = evaluation._graphs("VGG-19", SHALLOW, SIZE).step
+    step = evaluation.Evaluator(WEIGHTS, SHALLOW, "float32", SIZE)._graphs.step
     assert evaluation._graphs.cache_info().currsize == 1 and step.experimental_get_tracing_count() == 1
     run(weights=tiny_weights())
     run(style=Style(STYLE, weight=3, scale=0.5))
     run(QUICK.but(optimizer=Adam(), iterations=2, start="noise", clip=True))
+    run(QUICK.but(alpha=3, beta=0.5))
     assert step.experimental_get_tracing_count() == 1
     run(style=Style(STYLE, mask=np.eye(*SIZE)))
     assert step.experimental_get_tracing_count() == 2
@@ -691,16 +715,18 @@ def test_a_picture_to_start_from_without_a_cost():
     assert caught.value.iteration == -1
 
 
+# SciPy takes StopIteration for a wish to stop.
+@pytest.mark.parametrize("error", [PermissionError, StopIteration])
 @pytest.mark.parametrize("optimizer", [Adam(), LBFGS()])
-def test_the_callbacks_own_error_is_passed_on_with_the_picture(optimizer):
+def test_the_callbacks_own_error_is_passed_on_with_the_picture(optimizer, error):
     steps = []
 
     def callback(step):
         steps.append(step)
         if step.iteration == 1:
-            raise PermissionError("no room")
+            raise error("no room")
 
-    with pytest.raises(PermissionError, match="no room") as caught:
+    with pytest.raises(error, match="no room") as caught:
         run(QUICK.but(optimizer=optimizer), callback=callback)
     painting = caught.value.painting
     assert len(painting.steps) == 2
