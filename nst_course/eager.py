@@ -14,7 +14,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from .evaluation import Evaluator, Kernels, call, choose_precision
+from .colors import match_histograms, recolored, with_chroma_of
+from .evaluation import Evaluator, choose_precision
+from .graphs import Kernels, call
 from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
 from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
@@ -149,7 +151,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     styles = _styles(style)
     content = _photograph("content", content)
     if preset.color == "histogram":
-        styles = [dataclasses.replace(s, image=_match_histograms(s.image, content)) for s in styles]
+        styles = [dataclasses.replace(s, image=match_histograms(s.image, content)) for s in styles]
     weights = load_weights(weights)
     precision, timings = choose_precision(weights, preset)
     size = content.shape[:2]
@@ -159,7 +161,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     def painting(interrupted=False):
         image = content if run.x is None else _photograph_of(_resized(run.x, size), preset.objective)
         if preset.color == "luminance":
-            image = _with_chroma_of(content, image)
+            image = with_chroma_of(content, image)
         return Painting(image, run.steps, interrupted, precision, timings, memory)
 
     try:
@@ -230,7 +232,7 @@ class _Run:
             a = reshape_and_normalize_image(resize_image(_photograph("start", start), width=n_W, height=n_H))
         elif start == "recolored":
             colors = np.concatenate([s.image.reshape(-1, 3) for s in self.styles])
-            a = _recolored(a, colors - IMAGENET_MEAN)
+            a = recolored(a, colors - IMAGENET_MEAN)
         elif start not in (0, "content"):
             a = generate_noise_image(a, NOISE_RATIOS.get(start, start), seed=self.seed)
         return _in_unit(a, self.objective)
@@ -282,31 +284,6 @@ def _photograph_of(x, objective):
 
 def _resized(x, size):
     return x if x.shape[1:3] == tuple(size) else tf.image.resize(x, size, "bicubic").numpy()
-
-
-def _recolored(a, colors):
-    """Give a network array the mean and the covariance of `colors`, shape (n, 3), by a linear map."""
-    pixels = a.reshape(-1, 3)
-    roots = []
-    for values in (pixels, colors):
-        # A picture of one colour has no covariance to divide by.
-        variances, axes = np.linalg.eigh(np.cov(values, rowvar=False) + 1e-2 * np.eye(3))
-        roots.append((axes * np.sqrt(variances)) @ axes.T)
-    transform = np.linalg.solve(*roots)  # C^(-1/2) S^(1/2)
-    return ((pixels - pixels.mean(axis=0)) @ transform + colors.mean(axis=0)).reshape(a.shape).astype(np.float32)
-
-
-def _match_histograms(image, reference):
-    from skimage.exposure import match_histograms
-
-    return np.rint(match_histograms(image, reference, channel_axis=-1)).astype(np.uint8)
-
-
-def _with_chroma_of(photograph, image):
-    """Return the brightness of `image` in the colours of the photograph: one grey is added to all three channels."""
-    luma = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-    difference = (image.astype(np.float64) - photograph) @ luma
-    return np.rint(np.clip(photograph + difference[:, :, None], 0, 255)).astype(np.uint8)
 
 
 def _photograph(name, image):

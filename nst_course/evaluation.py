@@ -13,50 +13,14 @@ and computing those between again.
 """
 
 import dataclasses
-import functools
 import time
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from .costs import (
-    compute_content_cost,
-    compute_gram_cost,
-    float32_or_better,
-    normalized_gram_matrix,
-    total_variation_cost,
-)
+from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
-from .recipes import PREPROCESSING
-from .vgg import POOLING, activation_shape, cut_after, forward, last_layer, layer_position
-
-
-class Kernels(dict):
-    """Convolutions as tensors, name to (W, b), that `forward` takes for weights; a graph would copy arrays.
-
-    Parameters
-    ----------
-    kernels : dict
-        Name to (W, b).
-    network : str
-        Which network they are of.
-    """
-
-    def __init__(self, kernels, network):
-        super().__init__(kernels)
-        self.network = network
-
-    @classmethod
-    def of(cls, weights, layers, dtype):
-        """Take from some weights what some layers need."""
-        names = cut_after(weights, layers)
-        return cls({n: tuple(tf.constant(p, dtype) for p in weights[n]) for n in names}, weights.network)
-
-    @property
-    def dtype(self):
-        """The precision they are in."""
-        return self["conv1_1"][0].dtype
+from .vgg import activation_shape, cut_after
 
 
 class Evaluator:
@@ -83,7 +47,7 @@ class Evaluator:
         self._kernels = dict(Kernels.of(weights, objective.layers, precision))
         # The weights of the costs are arguments too: to try another beta needs no other graph.
         shape = dataclasses.replace(objective, alpha=1, beta=1, variation=float(objective.variation > 0))
-        self._graphs = _graphs(weights.network, shape, tuple(size))
+        self._graphs = graphs(weights.network, shape, tuple(size))
 
     def contents(self, x):
         """Return the activations of the content layers, layer to tensor or array."""
@@ -103,7 +67,7 @@ class Evaluator:
         if not self._in_strips(x):
             return call(self._graphs.grams, self._kernels, x)
         statistics = self._statistics(x, {}, [None])[1]
-        return {layer: statistics[_gram(layer)] for layer, _ in self._objective.style_layers}
+        return {layer: statistics[gram_key(layer)] for layer, _ in self._objective.style_layers}
 
     def costs_and_gradient(self, x, contents, styles):
         """Evaluate the objective and its gradient.
@@ -211,176 +175,15 @@ class _Strip(NamedTuple):
 
     def targets(self, layers, contents, masks):
         """Return, for the layers of the block, the strip's share of the picture and its part of contents and masks."""
-        rows = {layer: self.rows(_is_pool(layer)) for layer in layers}
+        rows = {layer: self.rows(is_pool(layer)) for layer in layers}
         shares = {
-            n: np.float64((r.stop - r.start) / (-(-self.n_H // 2) if _is_pool(n) else self.n_H))
-            for n, r in rows.items()
+            n: np.float64((r.stop - r.start) / (-(-self.n_H // 2) if is_pool(n) else self.n_H)) for n, r in rows.items()
         }
 
         def part(arrays):
             return {layer: arrays[layer][:, rows[layer]] for layer in arrays.keys() & rows.keys()}
 
         return shares, part(contents), [None if m is None else part(m) for m in masks]
-
-
-@functools.lru_cache(maxsize=4)
-def _graphs(network, objective, size):
-    """Return the compiled functions of an objective, kept for the next run.
-
-    The size is not used: with it among the arguments, the graphs of sizes used long ago are forgotten.
-    """
-    return _Graphs(network, objective)
-
-
-class _Graphs:
-    """The compiled functions of an objective; they compute in the precision of the kernels they are given."""
-
-    def __init__(self, network, objective):
-        self.network, self.objective = network, objective
-        _, _, self.mean, self.std = PREPROCESSING[objective.preprocessing]
-        self.blocks = range(1, layer_position(last_layer(objective.layers))[0] + 1)
-        self.contents, self.grams, self.step, self.statistics, self.combine = (
-            tf.function(f, autograph=False)
-            for f in (self._contents, self._grams, self._step, self._statistics, self._combine)
-        )
-        self.strip, self.pull = functools.cache(self._strip), functools.cache(self._pull)
-
-    def layers_of(self, block):
-        """Return the objective's layers in a block."""
-        return [layer for layer in self.objective.layers if layer_position(layer)[0] == block]
-
-    def _activations(self, kernels, a, layers, **ends):
-        network = Kernels(kernels, self.network)
-        a = tf.cast(a, network.dtype)
-        activations = forward(network, a, pooling=self.objective.pooling, last=last_layer(layers), **ends)
-        return {layer: activations[layer] for layer in layers}
-
-    # --- the whole picture ---
-
-    def _whole(self, kernels, x):
-        return self._activations(kernels, (x - self.mean) / self.std, self.objective.layers)
-
-    def _contents(self, kernels, x):
-        activations = self._whole(kernels, x)
-        return {layer: activations[layer] for layer, _ in self.objective.content_layers}
-
-    def _grams(self, kernels, x):
-        activations = self._whole(kernels, x)
-        normalization = self.objective.normalization
-        return {n: normalized_gram_matrix(activations[n], normalization) for n, _ in self.objective.style_layers}
-
-    def _step(self, kernels, x, contents, masks, styles, weights):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            costs = self._costs(x, self._statistics(self._whole(kernels, x), None, contents, masks), styles, weights)
-        return tf.stack(costs), tape.gradient(costs[0], x)
-
-    # --- strips ---
-
-    def _strip(self, place):
-        """Make the function from a strip of a block's input to its part of the output and of the activations."""
-        block, top, rows = place
-        layers = self.layers_of(block)
-        # The last block may end before its pool.
-        pool = [f"{POOLING[self.objective.pooling]}{block}"] if block != self.blocks[-1] else []
-        halves = slice(top // 2, top // 2 + -(-rows // 2))
-
-        @functools.partial(tf.function, autograph=False)
-        def strip(kernels, a):
-            activations = self._activations(kernels, a, [*layers, *pool], first=f"conv{block}_1")
-            parts = {n: v[:, halves if _is_pool(n) else slice(top, top + rows)] for n, v in activations.items()}
-            return [parts[n] for n in pool], {n: parts[n] for n in layers}
-
-        return strip
-
-    def _pull(self, place):
-        """Make the function from the gradient with respect to a strip's output to that with respect to its input."""
-        strip = self.strip(place)
-
-        @functools.partial(tf.function, autograph=False)
-        def pull(kernels, a, g_output, g_statistics, *targets):
-            with tf.GradientTape() as tape:
-                tape.watch(a)
-                output, activations = strip(kernels, a)
-                statistics = self._statistics(activations, *targets)
-            g_output = [tf.cast(g, o.dtype) for g, o in zip(g_output, output)]
-            g_statistics = [g_statistics[key] for key in statistics]
-            return tape.gradient([*output, *statistics.values()], a, [*g_output, *g_statistics])
-
-        return pull
-
-    # --- statistics and costs ---
-
-    def _statistics(self, activations, shares, contents, masks):
-        """Return content costs and Gram matrices; of a strip, multiplied by its share of the picture."""
-        found = {}
-        normalization, style_layers = self.objective.normalization, dict(self.objective.style_layers)
-        for layer, a in activations.items():
-            a = float32_or_better(a)
-            share = 1 if shares is None else tf.cast(shares[layer], a.dtype)
-            if layer in contents:
-                found[f"content {layer}"] = share * compute_content_cost(float32_or_better(contents[layer]), a)
-            if layer not in style_layers:
-                continue
-            # Styles without a mask have one Gram matrix between them.
-            for key, mask in {_gram(layer, None if m is None else s): m for s, m in enumerate(masks)}.items():
-                if mask is None:
-                    found[key] = share * normalized_gram_matrix(a, normalization)
-                else:  # masks sum up to 1 over the whole picture
-                    share_of_mask = tf.cast(tf.reduce_sum(mask[layer]), a.dtype)
-                    found[key] = share_of_mask * normalized_gram_matrix(a, normalization, mask[layer])
-        return found
-
-    def _costs(self, x, statistics, styles, weights):
-        """Return J, J_content, J_style and J_variation."""
-        objective = self.objective
-        J_content = J_style = J_variation = tf.zeros([], x.dtype)
-        # The course takes a quarter of the mean square, the others the mean square.
-        factor = 1.0 if objective.normalization == "course" else 4.0
-        for layer, coefficient in objective.content_layers:
-            J_content += coefficient * factor * statistics[f"content {layer}"]
-        for s, (share, grams) in enumerate(styles):
-            for layer, coefficient in objective.style_layers:
-                GG = statistics[_gram(layer, s) if _gram(layer, s) in statistics else _gram(layer)]
-                J_style += share * coefficient * compute_gram_cost(grams[layer], GG, objective.normalization)
-        if objective.variation:
-            J_variation = total_variation_cost(x)
-        J = weights[0] * J_content + weights[1] * J_style + weights[2] * J_variation
-        return J, J_content, J_style, J_variation
-
-    def _combine(self, x, statistics, styles, weights):
-        """Return the costs and the gradient of J with respect to x, the network left out, and to the statistics."""
-        with tf.GradientTape() as tape:
-            tape.watch([x, statistics])
-            costs = self._costs(x, statistics, styles, weights)
-        return tf.stack(costs), *tape.gradient(costs[0], [x, statistics], unconnected_gradients="zero")
-
-
-def _gram(layer, style=None):
-    return f"gram {layer}" if style is None else f"gram {layer} {style}"
-
-
-def _is_pool(layer):
-    return layer_position(layer)[1] == 9
-
-
-def call(function, *arguments):
-    """Call a compiled function by the graph that fits: left to find it, TensorFlow warns of many sizes.
-
-    Parameters
-    ----------
-    function : tf.function
-        The function.
-    *arguments
-        Its arguments: tensors, arrays, None, and nests of them.
-
-    Returns
-    -------
-    object
-        What the function returns.
-    """
-    arguments = tf.nest.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), arguments)
-    return function.get_concrete_function(*arguments)(*arguments)
 
 
 # --- precision --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from skimage.exposure import match_histograms
 
 import nst_course.eager as eager
 import nst_course.evaluation as evaluation
+import nst_course.graphs as graphs
 import nst_course.memory as memory
 from nst_course import (
     COURSE,
@@ -39,6 +40,7 @@ from nst_course import (
     stylize,
     total_variation_cost,
 )
+from nst_course.colors import recolored
 from nst_course.recipes import PRESETS
 from nst_course.vgg import layer_size
 from nst_course.weights import IMAGENET_MEAN
@@ -395,13 +397,13 @@ def test_the_recolored_start_has_the_style_colours():
     rng = np.random.RandomState(0)
     a = rng.normal(0, 20, (1, 30, 40, 3)).astype(np.float32)
     colors = rng.normal(0, 10, (500, 3)) @ rng.normal(size=(3, 3)) + [40, -20, 10]
-    found = eager._recolored(a, colors)
+    found = recolored(a, colors)
     assert found.shape == a.shape and found.dtype == np.float32
     np.testing.assert_allclose(found.reshape(-1, 3).mean(axis=0), colors.mean(axis=0), atol=1e-3)
     expected = np.cov(colors, rowvar=False)
     np.testing.assert_allclose(np.cov(found.reshape(-1, 3), rowvar=False), expected, atol=1e-2 * np.abs(expected).max())
     # A picture of one colour stays one, and gives no NaN.
-    assert np.ptp(eager._recolored(np.full_like(a, 7), colors)) < np.ptp(colors.mean(axis=0)) + 1e-3
+    assert np.ptp(recolored(np.full_like(a, 7), colors)) < np.ptp(colors.mean(axis=0)) + 1e-3
 
 
 def test_a_run_goes_on_from_its_picture():
@@ -487,8 +489,8 @@ def test_luminance_keeps_the_chroma_of_the_photograph():
 
 def test_histogram_gives_the_style_the_colours_of_the_photograph():
     content = (100 + CONTENT // 8).astype(np.uint8)
-    recolored = np.rint(match_histograms(STYLE, content, channel_axis=-1)).astype(np.uint8)
-    expected = run(content=content, style=recolored)
+    expected_style = np.rint(match_histograms(STYLE, content, channel_axis=-1)).astype(np.uint8)
+    expected = run(content=content, style=expected_style)
     found = run(QUICK.but(color="histogram"), content=content)
     np.testing.assert_array_equal(found.image, expected.image)
     assert np.abs(found.image.astype(int) - run(content=content).image).max() > 5
@@ -525,11 +527,11 @@ def test_clip_keeps_every_step_in_range(optimizer):
 
 
 def test_other_pictures_of_the_same_size_need_no_other_graph():
-    evaluation._graphs.cache_clear()
+    graphs.graphs.cache_clear()
     for seed in range(3):
         run(content=photograph(seed), style=photograph(seed + 10, (9 + seed, 20)))
     step = evaluation.Evaluator(WEIGHTS, SHALLOW, "float32", SIZE)._graphs.step
-    assert evaluation._graphs.cache_info().currsize == 1 and step.experimental_get_tracing_count() == 1
+    assert graphs.graphs.cache_info().currsize == 1 and step.experimental_get_tracing_count() == 1
     run(weights=tiny_weights())
     run(style=Style(STYLE, weight=3, scale=0.5))
     run(QUICK.but(optimizer=Adam(), iterations=2, start="noise", clip=True))
