@@ -8,7 +8,10 @@ from .vgg import activation_shape, canonical_layer, cut_after
 #: Bytes held at the peak for each byte of all activations: the forward pass keeps them, the gradient passes through.
 #: Measured with VGG-19 up to conv5_1 and Adam: from 400 x 300 to 1200 x 900 the estimate was between 1 % below and 15 %
 #: above what was taken.
-_HELD = 1.9
+_HELD = 2.4
+
+#: What compiled graphs and TensorFlow's reserves take.
+_ASIDE = 1e8
 
 #: Runs whose activations need more than this go strip by strip. It does not depend on how much memory is free: the same
 #: run gives the same picture again.
@@ -44,14 +47,14 @@ def estimate_memory(weights, size, preset, precision="float32"):
     objective, width = preset.objective, 2 if precision == "bfloat16" else 4
     kernels = sum(weights[name][0].size for name in cut_after(weights, objective.layers)) * width
     pixels = 3 * size[0] * size[1]
-    fixed = 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
+    fixed = _ASIDE + 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
     if not in_strips(weights, size, objective, precision):
         return int(_whole(weights, size, objective, precision) + fixed)
     # The blocks' inputs, kept, and the gradients of the largest.
     pools = [f"avgpool{name[4]}" for name in cut_after(weights, objective.layers) if name.endswith("_1")][:-1]
     sizes = [pixels, *(_numbers(weights, pool, size) for pool in pools)]
     contents = sum(_numbers(weights, layer, size) for layer, _ in objective.content_layers)
-    return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 2 * _STRIP + fixed)
+    return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 3 * _STRIP + fixed)
 
 
 def in_strips(weights, size, objective, precision):

@@ -310,7 +310,7 @@ TF_TUTORIAL = Preset(
 )
 
 #: The course's cost, lowered as quickly as we know how.
-FAST = Preset(optimizer=LBFGS(), iterations=40, start="recolored", precision="auto")
+FAST = Preset(optimizer=LBFGS(memory=5), iterations=40, start="recolored", precision="auto")
 
 #: The presets by the names a command line calls them.
 PRESETS = {"course": COURSE, "gatys": GATYS, "lbfgs-vgg19": LBFGS_VGG19, "tf-tutorial": TF_TUTORIAL, "fast": FAST}

@@ -240,7 +240,7 @@ def model_nn(sess, input_image, num_iterations=200, *, model, train_step, J, J_c
     Raises
     ------
     DivergenceError
-        If a cost turns NaN or infinite; it holds the last good picture, and so does ``model["input"]``.
+        If a cost turns NaN or infinite; it holds the last good picture.
     ValueError
         If the picture does not fit the model, holds NaN, or the session, the model, `train_step` and the costs do not
         belong to one graph.
