@@ -5,11 +5,11 @@ evaluation
     by hand, in alternating blocks: the demand is a ratio of at most 1.05. Also each precision's time.
 fast
     J* is the course's cost after the session edition's 200 iterations. How long does `FAST` take until its picture
-    costs no more? Costs are evaluated in float32 whatever the run computes in; reading nothing, but targets, start
-    picture and, in the first run, compilation count. The two alternate; the demand is a median of at most 1/12.
+    costs no more? Costs are evaluated in float32 whatever the run computes in, and that does not count; targets, start
+    picture and, in the first run, compilation do. The two alternate; the demand is a median of at most 1/12.
 memory
-    The peak of a process that paints seven iterations of `FAST`, enough to fill the optimiser's memory, at four sizes: at
-    most 4 GB at 1600 x 1200 and 10 GB at 3200 x 2400.
+    The peak of a process that paints seven iterations of `FAST`, enough to fill the optimiser's memory, at four sizes:
+    at most 4 GB at 1600 x 1200 and 10 GB at 3200 x 2400.
 
 Weights: the published blocks 1 to 3 and random blocks 4 and 5 where the test data is there, else random ones of full
 size. The exit status is 1 when a demand is not met.

@@ -544,12 +544,22 @@ def test_other_pictures_of_the_same_size_need_no_other_graph():
 def test_the_faster_precision_is_taken(monkeypatch):
     painting = run(QUICK.but(precision="auto"))
     assert set(painting.timings) == {"float32", "bfloat16"} and min(painting.timings.values()) > 0
-    assert painting.timings[painting.precision] == min(painting.timings.values())
-    for faster in ("float32", "bfloat16"):
-        times = {"float32": 1.0, "bfloat16": 1.0, faster: 0.5}
+    for short, faster in ((0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32")):
+        times = {"float32": 1.0, "bfloat16": short}
         monkeypatch.setattr(evaluation, "_time_evaluations", lambda *_, times=times: times)
         monkeypatch.setattr(evaluation, "_timings", {})
         assert run(QUICK.but(precision="auto")).precision == faster
+
+
+def test_precisions_are_timed_once_for_networks_of_one_shape(monkeypatch):
+    calls = []
+    monkeypatch.setattr(evaluation, "_time_evaluations", lambda *_: calls.append(1) or {"float32": 1, "bfloat16": 2})
+    monkeypatch.setattr(evaluation, "_timings", {})
+    for weights, beta in ((WEIGHTS, 1), (tiny_weights(), 1), (WEIGHTS, 2)):
+        run(QUICK.but(precision="auto", iterations=1, beta=beta), weights=weights)
+    assert len(calls) == 1
+    run(QUICK.but(precision="auto", iterations=1, style_layers=[("conv1_2", 1)]))
+    assert len(calls) == 2
 
 
 def test_bfloat16_paints_about_the_same_picture():
