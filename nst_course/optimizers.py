@@ -128,8 +128,9 @@ class LBFGS:
 
         def function(flat):
             nonlocal scale, latest
-            costs, g = evaluate(picture(flat))
-            latest = flat.copy(), costs
+            x = picture(flat)
+            costs, g = evaluate(x)
+            latest = x, costs
             # Costs run from 1e-3 to 1e10; the line search is at home near 1.
             scale = scale or float(costs[0]) or 1.0
             return float(costs[0]) / scale, g.ravel().astype(np.float64) * (unit / scale)
@@ -137,10 +138,8 @@ class LBFGS:
         def callback(xk):
             nonlocal taken, stopped
             taken += 1
-            if not np.array_equal(xk, latest[0]):  # the line search went back to an earlier point
-                function(xk)
             try:
-                accept(picture(xk), latest[1])
+                accept(*latest)  # the point a line search accepts is the last it evaluated
             except StopIteration as error:  # SciPy would end the run and keep it to itself
                 stopped = error
                 raise
