@@ -116,6 +116,8 @@ def _demo(args):
 
 def _stylize(args):
     _start_tensorflow()
+    from tqdm import tqdm
+
     from .eager import stylize
     from .images import read_image, resize_image
     from .memory import estimate_memory
@@ -137,11 +139,11 @@ def _stylize(args):
     preset = PRESETS[args.preset].but(**changes)
 
     def run(weights, callback):
-        print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
+        tqdm.write(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
         painting = stylize(content, styles, preset, weights=weights, seed=args.seed, callback=callback)
         if painting.timings:
             times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
-            print(f"The network computed in {painting.precision} (timed: {times}).")
+            tqdm.write(f"The network computed in {painting.precision} (timed: {times}).")
         return painting.image, painting.interrupted
 
     return _paint(args, sum(preset.iterations), run)
