@@ -172,7 +172,10 @@ def paint_once(width, height):
     rng = np.random.RandomState(0)
     content, style = (rng.randint(0, 256, (height, width, 3)).astype(np.uint8) for _ in range(2))
     painting = stylize(content, style, FAST.but(iterations=7), weights=VGGWeights.random(widths=FULL))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, painting.memory)
+    # ru_maxrss is in KB on Linux, in bytes on macOS.
+    print(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024), painting.memory
+    )
 
 
 def main():
