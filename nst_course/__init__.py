@@ -22,6 +22,8 @@ _HOMES = {
     "download": ("download_weights",),
     "eager": ("Painting", "features", "stylize"),
     "expected": ("EXPECTED", "expected_value"),
+    "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),
+    "feedforward.transform_net": ("TransformNet",),
     "images": (
         "ImageError",
         "denormalize_image",

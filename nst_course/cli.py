@@ -70,6 +70,20 @@ def _parser():
     stylize.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
     stylize.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
+    apply = verb("apply", _apply, "paint pictures with a network of fast style transfer, in one pass each")
+    apply.add_argument("network", help="a .npz, or a TensorFlow checkpoint of the published project")
+    apply.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
+    apply.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to, under the same names")
+    apply.add_argument(
+        "--padding", choices=["zeros", "reflect"], default="zeros", help="reflect: no coloured borders (%(default)s)"
+    )
+    apply.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16", "auto"],
+        default="float32",
+        help="what the network computes in; auto takes the clearly faster one (%(default)s)",
+    )
+
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
     notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
     notebook.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
@@ -147,6 +161,29 @@ def _stylize(args):
         return painting.image, painting.interrupted
 
     return _paint(args, sum(preset.iterations), run)
+
+
+def _apply(args):
+    _start_tensorflow()
+    from tqdm import tqdm
+
+    from .feedforward.checkpoint import load_network
+    from .feedforward.files import apply_to_file, plan
+    from .images import check_output
+
+    net = load_network(args.network)
+    outputs, failures = plan(args.pictures, args.output), []
+    check_output(pathlib.Path(args.output, "painting.png"))
+    with tqdm(outputs.items(), unit="picture", desc="Painting") as bar:
+        for picture, output in bar:
+            try:
+                apply_to_file(net, picture, output, padding=args.padding, precision=args.precision)
+            except (ValueError, OSError, MemoryError) as error:
+                failures.append(f"{picture}: {error}")
+    print(f"Pictures: {len(outputs) - len(failures)} of {len(outputs)} in {pathlib.Path(args.output).resolve()}")
+    if failures:
+        print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
+    return 1 if failures else 0
 
 
 def _paint(args, iterations, run):

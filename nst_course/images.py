@@ -60,7 +60,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
     if path.stat().st_size == 0:
         raise ImageError(f"Expected a picture; {path} is an empty file. Save or download it again.")
     try:
-        with _own_pixel_limit(), Image.open(path, formats=_FORMATS) as picture:
+        with own_pixel_limit(), Image.open(path, formats=_FORMATS) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 raise ImageError(
@@ -71,7 +71,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
                 raise ImageError(
                     f"Expected at least 2 x 2 pixels; {path} has {width} x {height}. Choose a larger picture."
                 )
-            return _to_rgb(ImageOps.exif_transpose(picture), path)
+            return to_rgb(ImageOps.exif_transpose(picture), path)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"Expected a picture (JPEG, PNG, WebP, GIF, BMP, TIFF or PPM); {path} is something else. "
@@ -84,7 +84,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
 
 
 @contextlib.contextmanager
-def _own_pixel_limit():
+def own_pixel_limit():
     """Leave the limit on pixels to `read_image`, whose own can be raised."""
     with _PILLOW_LIMIT:  # or two threads would take each other's None for the limit to restore
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -97,8 +97,26 @@ def _own_pixel_limit():
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_rgb(picture, path):
-    """Return an open picture's first frame as an RGB array."""
+def to_rgb(picture, path):
+    """Return the frame that an open picture is at.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        The picture.
+    path : str or path-like
+        Where it comes from, for the error.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_H, n_W, 3)
+        RGB; what is transparent is white.
+
+    Raises
+    ------
+    ImageError
+        If its colours are floating-point numbers.
+    """
     if picture.mode == "F":
         raise ImageError(f"Expected 8 or 16 bits for each colour; {path} holds floating-point numbers. Save it as PNG.")
     if picture.mode.startswith("I"):

@@ -1,0 +1,225 @@
+"""Networks of fast style transfer as files: our own checkpoints, and those of the published project.
+
+Ours is a ``.npz``: the parameters in creation order under the names TensorFlow 1 gave them (``Variable``,
+``Variable_1`` .. ``Variable_47``), and a JSON text as an array of bytes, ``about``. No pickle is written or read, and
+nothing is unpacked before its size is known to be the expected one.
+"""
+
+import json
+import math
+import pathlib
+import zipfile
+
+import numpy as np
+
+from .. import __version__
+from .._files import whole_file
+from .transform_net import SHAPES, TransformNet
+
+NAMES = ("Variable", *(f"Variable_{i}" for i in range(1, len(SHAPES))))
+
+#: The most bytes of JSON.
+_MAX_ABOUT = 2**20
+
+#: A network is 6.7 MB in float32; what is larger than its double in float64 is something else.
+_MAX_FILE = 2**25
+
+#: The most bytes of an array's header.
+_MAX_HEADER = 2**12
+
+_SOME_NETWORK = (
+    "Use a network that save_network wrote, or one of the published fast-style-transfer networks (.npz, .ckpt)."
+)
+
+
+class CheckpointError(ValueError):
+    """A file that holds no transform network, or a damaged one. The message says why and what to do."""
+
+
+def save_network(path, net, *, style=None, settings=None):
+    """Save a network, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write, which ends in .npz. Missing folders are made.
+    net : TransformNet
+        The network.
+    style : str, optional
+        The name of its style; without one, what the network has.
+    settings : dict, optional
+        What it was trained with: anything that JSON can hold; without it, what the network has.
+
+    Raises
+    ------
+    CheckpointError
+        If the name does not end in .npz, or JSON cannot hold the settings.
+    OSError
+        If the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".npz":
+        raise CheckpointError(f"Expected a name that ends in .npz; found {path.name!r}.")
+    about = {
+        "style": net.style if style is None else style,
+        "settings": net.settings if settings is None else settings,
+        "version": __version__,
+    }
+    try:
+        text = json.dumps(about).encode()
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"Expected settings of numbers, strings, lists and dicts, for JSON; {error}. Convert or leave out the rest."
+        ) from error
+    if not isinstance(about["style"], str) or not isinstance(about["settings"], dict) or len(text) > _MAX_ABOUT:
+        raise CheckpointError(
+            f"Expected a style of type str and settings of type dict, at most {_MAX_ABOUT:,} bytes of JSON; found "
+            f"{type(about['style']).__name__}, {type(about['settings']).__name__} and {len(text):,} bytes."
+        )
+    arrays = dict(zip(NAMES, net.parameters))
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, about=np.frombuffer(text, np.uint8), **arrays)
+
+
+def load_network(path):
+    """Read a network: our own checkpoint, the published ``.npz``, or a TensorFlow 1 checkpoint.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A ``.npz``; or a TensorFlow checkpoint: a ``.ckpt`` of one file, the common beginning of the names of its files,
+        one of these, or a folder with a file ``checkpoint``. What an optimiser left in it is not read.
+
+    Returns
+    -------
+    TransformNet
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If it holds no transform network, or a damaged one.
+    """
+    path = pathlib.Path(path)
+    prefix = _tensorflow_prefix(path)
+    if prefix is None and not path.is_file():
+        if path.is_dir():
+            raise CheckpointError(
+                f"Expected a network; {path} is a folder without a TensorFlow checkpoint in it. Name a file in it."
+            )
+        raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
+    try:
+        if prefix is not None:
+            return TransformNet(_read_tensorflow(prefix))
+        if path.stat().st_size > _MAX_FILE:
+            raise CheckpointError(f"it has {path.stat().st_size:,} bytes, more than any such network ({_MAX_FILE:,})")
+        parameters, about = _read_npz(path)
+        return TransformNet(parameters, **about)
+    except PermissionError:
+        raise
+    except Exception as error:  # zipfile, NumPy and TensorFlow raise almost anything for damaged files
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(
+            f"Expected a transform network; {path} is none: {reason.rstrip('.')}. {_SOME_NETWORK}"
+        ) from (error)
+
+
+def _read_npz(path):
+    """Return the parameters and what the file says of itself."""
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise CheckpointError("it is neither a .npz file nor a TensorFlow checkpoint, or it is truncated")
+        with zipfile.ZipFile(file) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            _check_names({name.removesuffix(".npy") for name in members})
+            parameters = [
+                _read_array(archive, members[f"{name}.npy"], "f", shape) for name, shape in zip(NAMES, SHAPES)
+            ]
+            about = {}
+            if "about.npy" in members:
+                about = json.loads(_read_array(archive, members["about.npy"], "u", None).tobytes())
+    if not isinstance(about, dict) or not isinstance(about.get("style", ""), str):
+        raise CheckpointError("what it says of itself is not a dict with the name of a style")
+    if not isinstance(about.get("settings", {}), dict):
+        raise CheckpointError("the training settings in it are not a dict")
+    return parameters, {key: about[key] for key in ("style", "settings") if key in about}
+
+
+def _check_names(found):
+    missing = [name for name in NAMES if name not in found]
+    if missing:
+        raise CheckpointError(
+            f"expected {NAMES[0]}, {NAMES[1]} .. {NAMES[-1]}, found {len(found)} arrays and of these none called "
+            f"{', '.join(missing[:3])}{', ..' if len(missing) > 3 else ''}"
+        )
+
+
+def _read_array(archive, info, kind, shape):
+    """Read one array, of a known shape or of any number of bytes, once its headers have been seen to promise that."""
+    name = info.filename.removesuffix(".npy")
+    most = _MAX_HEADER + (_MAX_ABOUT if shape is None else 8 * math.prod(shape))
+    if info.file_size > most or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CheckpointError(f"{name} takes {info.file_size:,} bytes, expected were at most {most:,}")
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        found, fortran_order, dtype = read_header(file)
+        if dtype.kind != kind or (shape is None and (len(found) != 1 or dtype.itemsize != 1)):
+            raise CheckpointError(f"{name} is of type {dtype}, expected was {'float32' if kind == 'f' else 'uint8'}")
+        _check_shape(name, found, shape or found)
+        n_bytes = math.prod(found) * dtype.itemsize
+        data = file.read(most)
+    if len(data) != n_bytes:
+        raise CheckpointError(f"{name} has {len(data):,} bytes, expected were {n_bytes:,}")
+    return np.frombuffer(data, dtype).reshape(found, order="F" if fortran_order else "C")
+
+
+def _check_shape(name, found, shape):
+    if tuple(found) != tuple(shape):
+        raise CheckpointError(f"{name} has the shape {tuple(found)}, expected was {tuple(shape)}")
+
+
+#: The end of a table file, which is what a TensorFlow 1 checkpoint of one file is.
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
+
+
+def _tensorflow_prefix(path):
+    """Return what `tf.train.load_checkpoint` wants to be told, or None where this is no TensorFlow checkpoint."""
+    if path.is_dir() and (path / "checkpoint").is_file():
+        import tensorflow as tf
+
+        try:
+            state = tf.train.get_checkpoint_state(str(path))
+        except Exception:  # a damaged file of that name
+            state = None
+        # Only the name: the folder it was saved in is another computer's.
+        latest = pathlib.PurePath(state.model_checkpoint_path.replace("\\", "/")).name if state is not None else ""
+        return path / latest if latest and _is_checkpoint(path / latest) else None
+    if path.name.endswith((".index", ".meta")) or ".data-" in path.suffix:
+        path = path.with_suffix("")
+    return path if _is_checkpoint(path) else None
+
+
+def _is_checkpoint(prefix):
+    if prefix.with_name(f"{prefix.name}.index").is_file():
+        return True
+    if not prefix.is_file() or prefix.stat().st_size < len(_TABLE_MAGIC):
+        return False
+    with open(prefix, "rb") as file:
+        file.seek(-len(_TABLE_MAGIC), 2)
+        return file.read() == _TABLE_MAGIC
+
+
+def _read_tensorflow(prefix):
+    """Return the parameters; optimisers' slots, ``Variable/Adam`` and the like, have other names."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(prefix))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    _check_names(set(shapes))
+    for name, shape in zip(NAMES, SHAPES):
+        _check_shape(name, shapes[name], shape)
+        if dtypes[name] != tf.float32:
+            raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
+    return [reader.get_tensor(name) for name in NAMES]

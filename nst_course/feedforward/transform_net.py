@@ -1,0 +1,333 @@
+"""The transform network of fast style transfer: from a picture to the painting, in one pass.
+
+The table below is the network, `transform` walks it, and `TransformNet` holds one network's numbers and applies it to
+pictures. Pictures go in as RGB, 0 to 255, with no mean subtracted.
+"""
+
+import dataclasses
+import functools
+import time
+
+import numpy as np
+import tensorflow as tf
+
+#: Added to the variance, under the square root.
+EPSILON = 1e-3
+
+#: The layers: what they are, the side of their kernel, channels in, channels out, and stride. The second half of a
+#: residual block adds the block's input, and has no ReLU; nor has the last layer.
+LAYERS = (
+    ("conv", 9, 3, 32, 1),
+    ("conv", 3, 32, 64, 2),
+    ("conv", 3, 64, 128, 2),
+    *(("conv", 3, 128, 128, 1), ("residual", 3, 128, 128, 1)) * 5,
+    ("up", 3, 128, 64, 2),
+    ("up", 3, 64, 32, 2),
+    ("last", 9, 32, 3, 1),
+)
+
+
+def _shapes():
+    for kind, side, n_in, n_out, _ in LAYERS:
+        # A transposed convolution's kernel is that of the convolution it transposes: channels out come first.
+        yield (side, side, n_out, n_in) if kind == "up" else (side, side, n_in, n_out)
+        yield (n_out,)  # shift
+        yield (n_out,)  # scale
+
+
+#: The shapes of the 48 parameters in the order the published code makes them: weight, shift and scale of each layer.
+SHAPES = tuple(_shapes())
+
+PADDINGS = ("zeros", "reflect")
+PRECISIONS = ("float32", "bfloat16", "auto")
+
+#: How far a picture is mirrored at each side: about as far as the residual blocks see. A multiple of 4, so that the
+#: strides fall on the same pixels as without.
+_MARGIN = 40
+
+
+def random_parameters(seed):
+    """Draw parameters to begin training with: kernels from N(0, 0.1), shifts of 0, scales of 1.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    tuple of ndarray of float32
+        In the order and of the `SHAPES` of the published code.
+    """
+    rng = np.random.default_rng(seed)
+    draws = (
+        lambda shape: 0.1 * rng.standard_normal(shape, np.float32),
+        lambda shape: np.zeros(shape, np.float32),
+        lambda shape: np.ones(shape, np.float32),
+    )
+    return tuple(draws[i % 3](shape) for i, shape in enumerate(SHAPES))
+
+
+def instance_norm(a, shift, scale):
+    r"""Normalise each channel of each picture by itself.
+
+    .. math:: y = \gamma \frac{a - \mu}{\sqrt{\sigma^2 + 10^{-3}}} + \beta
+
+    with the mean and the biased variance over height and width.
+
+    Parameters
+    ----------
+    a : tensor, shape (m, n_H, n_W, n_C)
+        Activations, of float32 or bfloat16; the latter only with m = 1.
+    shift, scale : tensor of float32, shape (n_C,)
+        :math:`\beta` and :math:`\gamma`.
+
+    Returns
+    -------
+    tensor, shape (m, n_H, n_W, n_C)
+        Of the type of `a`; its statistics are computed in float32.
+
+    References
+    ----------
+    Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
+    """
+    if a.dtype == tf.bfloat16:
+        # For one picture it is batch normalisation, whose kernel keeps statistics in float32 without a float32 copy.
+        return tf.compat.v1.nn.fused_batch_norm(a, scale, shift, epsilon=EPSILON, is_training=True)[0]
+    mu = tf.reduce_mean(a, [1, 2], keepdims=True)  # (m, 1, 1, n_C)
+    centred = a - mu
+    # One pass over memory less than tf.nn.moments, which would subtract the mean a second time.
+    variance = tf.reduce_mean(tf.square(centred), [1, 2], keepdims=True)
+    return centred * (scale * tf.math.rsqrt(variance + EPSILON)) + shift
+
+
+def transform(parameters, images, *, padding="zeros"):
+    r"""Walk the table: the network as a function that can be differentiated by parameters and images alike.
+
+    .. math:: y = 150 \tanh(f(x)) + 127.5
+
+    Parameters
+    ----------
+    parameters : sequence of 48 arrays, tensors or variables
+        Of the shapes in `SHAPES`. The kernels' type is what the network computes in.
+    images : tensor, shape (m, n_H, n_W, 3)
+        RGB, 0 to 255, of any type; height and width are known, if in a graph.
+    padding : {"zeros", "reflect"}, optional
+        What the network sees beyond the borders: zeros as published, which colour them, or the picture mirrored.
+
+    Returns
+    -------
+    tensor of float32, shape (m, n_H, n_W, 3)
+        RGB, -22.5 to 277.5.
+
+    References
+    ----------
+    Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", and its supplement;
+    L. Engstrom's "Fast Style Transfer" for kernel sizes, SAME padding and the factor 150.
+    """
+    _check(padding, "padding", PADDINGS)
+    n_H, n_W = images.shape[1:3]
+    parameters = [tf.convert_to_tensor(p) for p in parameters]
+    a = tf.cast(images, parameters[0].dtype)
+    if padding == "reflect":
+        for axis, n in ((1, n_H), (2, n_W)):
+            # Not tf.pad, which cannot mirror a picture further than it is wide.
+            a = tf.gather(a, np.pad(np.arange(n), _MARGIN, "reflect"), axis=axis)
+    before = a
+    for (kind, _, _, _, stride), W, shift, scale in zip(LAYERS, *(parameters[i::3] for i in range(3))):
+        convolve = {"up": _transposed, "last": _last}.get(kind, _convolution)
+        following = instance_norm(convolve(a, W, stride), shift, scale)
+        if kind == "residual":
+            a = before = before + following
+        elif kind == "last":
+            a = following
+        else:
+            # What a residual block adds to is the output of the layer before its first half.
+            before, a = a, tf.nn.relu(following)
+    y = 150 * tf.tanh(tf.cast(a, tf.float32)) + 127.5
+    # The output's sides are multiples of 4. Where a stride of 2 meets an odd side, SAME puts a row of zeros on top, and
+    # on the way back nothing takes it off: what is too much is at the top and at the left.
+    margin = _MARGIN if padding == "reflect" else 0
+    bottom, right = y.shape[1] - margin, y.shape[2] - margin
+    return y[:, bottom - n_H : bottom, right - n_W : right]
+
+
+def _convolution(a, W, stride):
+    return tf.nn.conv2d(a, W, stride, "SAME")
+
+
+def _transposed(a, W, stride):
+    size = (tf.shape(a)[0], stride * a.shape[1], stride * a.shape[2], W.shape[2])
+    return tf.nn.conv2d_transpose(a, W, size, stride, "SAME")
+
+
+def _last(a, W, stride):
+    """Convolve four neighbours at once: the processor computes 16 channels in the time of 3, so 12 are for nothing."""
+    # The kernel of the pixel at (i, j) of a 2 x 2 block, moved there: (10, 10, n_in, 2, 2, 3).
+    moved = [[tf.pad(W, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for j in (0, 1)] for i in (0, 1)]
+    blocks = tf.concat([W for row in moved for W in row], axis=3)  # (10, 10, n_in, 12)
+    # SAME pads the even side of a block's 10 pixels by 4 before and 4 after, as it pads the 9 of one pixel.
+    return tf.nn.depth_to_space(tf.nn.conv2d(a, blocks, 2 * stride, "SAME"), 2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TransformNet:
+    """A network of one style. `load_network` reads one from a file.
+
+    Parameters
+    ----------
+    parameters : sequence of 48 ndarray
+        Weight, shift and scale of each of the 16 convolutions, of the shapes in `SHAPES`.
+    style : str, optional
+        The name of the style.
+    settings : dict, optional
+        What it was trained with.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is missing, has another shape or is not finite.
+    """
+
+    parameters: tuple
+    style: str = ""
+    settings: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        with np.errstate(over="ignore"):  # what is too large for float32 is refused below
+            parameters = tuple(np.asarray(p, np.float32) for p in self.parameters)
+        found = tuple(p.shape for p in parameters)
+        if found != SHAPES:
+            differing = next((i for i, pair in enumerate(zip(found, SHAPES)) if len(set(pair)) > 1), None)
+            detail = "" if differing is None else f"; number {differing} is {found[differing]}, not {SHAPES[differing]}"
+            raise ValueError(
+                f"Expected the {len(SHAPES)} parameters of a transform network; found {len(found)} arrays{detail}. "
+                "random_parameters(seed) makes some of the right shapes."
+            )
+        for i, parameter in enumerate(parameters):
+            if not np.isfinite(parameter).all():
+                raise ValueError(
+                    f"Expected finite numbers; parameter {i} of the transform network holds NaN or infinity. "
+                    "Use another copy of the network, or train it with a smaller learning rate."
+                )
+        object.__setattr__(self, "parameters", parameters)
+        object.__setattr__(self, "_tensors", functools.cache(self._as_tensors))
+
+    def _as_tensors(self, precision):
+        with tf.init_scope():  # or a graph that first needs them would keep them to itself
+            kernel = tf.as_dtype(precision)
+            return [tf.constant(p, kernel if p.ndim == 4 else tf.float32) for p in self.parameters]
+
+    def __call__(self, images, *, padding="zeros"):
+        """Transform a batch, differentiably, in float32.
+
+        Parameters
+        ----------
+        images : tensor, shape (m, n_H, n_W, 3)
+            RGB, 0 to 255.
+        padding : {"zeros", "reflect"}, optional
+            As `transform` takes it.
+
+        Returns
+        -------
+        tensor of float32, shape (m, n_H, n_W, 3)
+            RGB, -22.5 to 277.5.
+        """
+        return transform(self._tensors("float32"), tf.convert_to_tensor(images), padding=padding)
+
+    def apply(self, image, *, padding="zeros", precision="float32"):
+        """Paint a picture. The network is compiled once for each size; the last few sizes are kept.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (n_H, n_W, 3)
+            The picture.
+        padding : {"zeros", "reflect"}, optional
+            What the network sees beyond the borders: zeros as published, which colour them, or the picture mirrored.
+        precision : {"float32", "bfloat16", "auto"}, optional
+            What it computes in. "auto" times both once, and takes bfloat16 if it is clearly the faster one.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_H, n_W, 3)
+            Clipped to 0 .. 255, fractions cut off, as the published code does.
+
+        Raises
+        ------
+        ValueError
+            If `image` is not a picture, or there is no such padding or precision.
+        RuntimeError
+            If TensorFlow is in graph mode.
+        """
+        if not tf.executing_eagerly():
+            raise RuntimeError(
+                "apply needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
+                "tf.compat.v1.disable_eager_execution()."
+            )
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ValueError(
+                f"Expected a uint8 picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
+                "read_image(path) gives one from any file."
+            )
+        _check(padding, "padding", PADDINGS)
+        _check(precision, "precision", PRECISIONS)
+        if precision == "auto":
+            precision = faster_precision()
+        graph = compiled(image.shape[:2], padding, precision)
+        return graph(self._tensors(precision), tf.constant(image[None]))[0].numpy()
+
+
+@functools.lru_cache(maxsize=4)
+def compiled(size, padding, precision):
+    """Compile the network for one size of pictures.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width.
+    padding : {"zeros", "reflect"}
+        As `transform` takes it.
+    precision : {"float32", "bfloat16"}
+        What it computes in.
+
+    Returns
+    -------
+    callable
+        From the parameters as tensors and a tensor of uint8, shape (1, n_H, n_W, 3), to one like it. Every network of
+        this size shares it.
+    """
+
+    def apply(parameters, images):
+        y = transform(parameters, images, padding=padding)
+        return tf.cast(tf.clip_by_value(y, 0, 255), tf.uint8)
+
+    kernel = tf.as_dtype(precision)
+    specs = [tf.TensorSpec(shape, kernel if len(shape) == 4 else tf.float32) for shape in SHAPES]
+    # The concrete function: TensorFlow warns when it is left to trace many sizes.
+    return tf.function(apply, autograph=False).get_concrete_function(specs, tf.TensorSpec((1, *size, 3), tf.uint8))
+
+
+@functools.cache
+def faster_precision():
+    """Time both precisions, once in a process, on a small picture: which is faster depends little on the size.
+
+    Returns
+    -------
+    {"float32", "bfloat16"}
+        bfloat16 if it is the faster one by more than a tenth, which is what timings vary by.
+    """
+    net, image = TransformNet(random_parameters(0)), np.zeros((128, 128, 3), np.uint8)
+    seconds = {"float32": [], "bfloat16": []}
+    for _ in range(4):
+        for precision, times in seconds.items():
+            started = time.perf_counter()
+            net.apply(image, precision=precision)
+            times.append(time.perf_counter() - started)
+    best = {precision: min(times[1:]) for precision, times in seconds.items()}  # the first call compiles
+    return "bfloat16" if best["bfloat16"] < 0.9 * best["float32"] else "float32"
+
+
+def _check(value, name, known):
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}; found {value!r}.")
