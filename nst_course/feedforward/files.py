@@ -6,7 +6,7 @@ import pathlib
 from PIL import Image, ImageSequence
 
 from .._files import whole_file
-from ..images import MAX_PIXELS, ImageError, own_pixel_limit, to_rgb, read_image, save_image
+from ..images import MAX_PIXELS, ImageError, own_pixel_limit, read_image, save_image, to_rgb
 
 #: What is taken from a folder; a file that is named may end otherwise.
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
