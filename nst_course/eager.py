@@ -17,7 +17,7 @@ import tensorflow as tf
 from .colors import match_histograms, recolored, with_chroma_of
 from .evaluation import Evaluator, choose_precision
 from .graphs import Kernels, call
-from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
+from .images import check_picture, denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
 from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
 from .session import DivergenceError, Step
@@ -149,7 +149,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
             "tf.compat.v1.disable_eager_execution()."
         )
     styles = _styles(style)
-    content = _photograph("content", content)
+    content = check_picture(content, np.uint8, "content picture")
     if preset.color == "histogram":
         styles = [dataclasses.replace(s, image=match_histograms(s.image, content)) for s in styles]
     weights = load_weights(weights)
@@ -229,7 +229,9 @@ class _Run:
         n_H, n_W = content.shape[:2]
         a = reshape_and_normalize_image(content)
         if np.ndim(start) == 3:
-            a = reshape_and_normalize_image(resize_image(_photograph("start", start), width=n_W, height=n_H))
+            a = reshape_and_normalize_image(
+                resize_image(check_picture(start, np.uint8, "start picture"), width=n_W, height=n_H)
+            )
         elif start == "recolored":
             colors = np.concatenate([s.image.reshape(-1, 3) for s in self.styles])
             a = recolored(a, colors - IMAGENET_MEAN)
@@ -284,16 +286,6 @@ def _photograph_of(x, objective):
 
 def _resized(x, size):
     return x if x.shape[1:3] == tuple(size) else tf.image.resize(x, size, "bicubic").numpy()
-
-
-def _photograph(name, image):
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(
-            f"Expected a uint8 {name} picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
-            "read_image(path) gives one from any file."
-        )
-    return image
 
 
 def _styles(style):

@@ -151,7 +151,7 @@ def resize_image(image, *, width=None, height=None):
     ValueError
         If neither size is given or one is below 1, or `image` is not a picture.
     """
-    image = _check_picture(image, np.uint8)
+    image = check_picture(image, np.uint8)
     for name, size in (("width", width), ("height", height)):
         if size is not None and size < 1:
             raise ValueError(f"{name} must be at least 1 pixel; found {size}.")
@@ -185,7 +185,7 @@ def reshape_and_normalize_image(image):
     ValueError
         If `image` has another shape.
     """
-    return (_check_picture(image).astype(np.float32) - IMAGENET_MEAN)[None]
+    return (check_picture(image).astype(np.float32) - IMAGENET_MEAN)[None]
 
 
 def generate_noise_image(content_image, noise_ratio=0.6, *, seed=None):
@@ -270,7 +270,7 @@ def save_image(path, image):
     """
     path = pathlib.Path(path)
     image = np.asarray(image)
-    picture = denormalize_image(image) if image.ndim == 4 else _check_picture(image, np.uint8)
+    picture = denormalize_image(image) if image.ndim == 4 else check_picture(image, np.uint8)
     suffix = _suffix(path)
     options = {} if suffix in (".png", ".bmp") else {"quality": 95}
     with whole_file(path) as temporary:
@@ -308,12 +308,32 @@ def _suffix(path):
     return suffix
 
 
-def _check_picture(image, dtype=None):
+def check_picture(image, dtype=None, kind="picture"):
+    """Return a picture as an array, or say what was given for one.
+
+    Parameters
+    ----------
+    image : array-like
+        What should be a picture.
+    dtype : type, optional
+        The type its values must have.
+    kind : str, optional
+        What the error calls it.
+
+    Returns
+    -------
+    ndarray, shape (n_H, n_W, 3)
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or type, or no pixel.
+    """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or (dtype is not None and image.dtype != dtype):
-        kind = "uint8 " if dtype is not None else ""
+        expected = f"{np.dtype(dtype)} {kind}" if dtype is not None else kind
         raise ValueError(
-            f"Expected a {kind}picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
+            f"Expected a {expected} of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
             "read_image(path) gives one from any file."
         )
     return image

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .images import check_picture
 from .optimizers import LBFGS, Adam
 from .vgg import POOLING
 from .weights import IMAGENET_MEAN
@@ -154,12 +155,7 @@ class Style:
     mask: np.ndarray | None = None
 
     def __post_init__(self):
-        image = np.asarray(self.image)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f"Expected a uint8 style picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
-                "read_image(path) gives one from any file."
-            )
+        check_picture(self.image, np.uint8, "style picture")
         _check_weight("the weight of a style", self.weight)
         if not 0 < self.scale <= 8:
             raise ValueError(f"The scale of a style must be above 0 and at most 8; found {self.scale}.")

@@ -11,6 +11,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from ..images import check_picture
+
 #: Added to the variance, under the square root.
 EPSILON = 1e-3
 
@@ -264,12 +266,7 @@ class TransformNet:
                 "apply needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
                 "tf.compat.v1.disable_eager_execution()."
             )
-        image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ValueError(
-                f"Expected a uint8 picture of shape (n_H, n_W, 3); found {image.dtype} of shape {image.shape}. "
-                "read_image(path) gives one from any file."
-            )
+        image = check_picture(image, np.uint8)
         _check(padding, "padding", PADDINGS)
         _check(precision, "precision", PRECISIONS)
         if precision == "auto":
