@@ -124,8 +124,8 @@ def evaluation(weights, content, style, repeat):
     return ratio <= 1.05
 
 
-def fast(weights, content, style, repeat, preset=FAST):
-    """Print how long the session edition and `preset` take to J*; return whether the demand is met."""
+def fast(weights, content, style, repeat):
+    """Print how long the session edition and `FAST` take to J*; return whether the demand is met."""
     exact = Evaluator(weights, COURSE.objective, "float32", content.shape[:2])
     targets = [reshape_and_normalize_image(p) for p in (content, style)]
     targets = exact.contents(targets[0]), [(1.0, exact.grams(targets[1]), None)]
@@ -136,7 +136,7 @@ def fast(weights, content, style, repeat, preset=FAST):
         session, goal = time.perf_counter() - started, steps[-1].J
         started = time.perf_counter()
         painting = stylize(
-            content, style, preset, weights=weights, callback=lambda s, p=pictures: p.append((time.perf_counter(), s))
+            content, style, FAST, weights=weights, callback=lambda s, p=pictures: p.append((time.perf_counter(), s))
         )
         at_size = [(t - started, s) for t, s in pictures if s.image.shape[1:3] == content.shape[:2]]
         reached = ((t, s) for t, s in at_size if exact.costs_and_gradient(s.image, *targets)[0][0] <= goal)

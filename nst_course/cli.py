@@ -75,7 +75,10 @@ def _parser():
     apply.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
     apply.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to, under the same names")
     apply.add_argument(
-        "--padding", choices=["zeros", "reflect"], default="zeros", help="reflect: no coloured borders (%(default)s)"
+        "--padding",
+        choices=["zeros", "reflect"],
+        default="zeros",
+        help="reflect: fainter coloured borders (%(default)s)",
     )
     apply.add_argument(
         "--precision",
