@@ -1,26 +1,31 @@
-"""Time and memory of one pass of the transform network, against the published graph.
+"""Time and memory of one pass of the transform network, and of training one, against the published graph.
 
 time
     `TransformNet.apply` on 712 x 474 beside the published graph written out plainly for a session of compat.v1, with
     its parameters in variables as the published code has them, in alternating rounds. The demands: in float32 at most
     0.9 of the graph's time, and the output within 2e-3 of the graph's (of 0 .. 255); with automatic precision at most
     0.6, and 38 dB or better against the float32 picture.
+training
+    Pictures per second of `train` at its usual settings beside a plain loop of the same operations in a session of
+    compat.v1, in alternating steps: at least as many.
 memory
     The peak of a process that paints 2000 x 1500 in float32: at most 4 GB.
 
 The network is the published "wave" and the picture chicago.jpg where the test data is there, else random ones. The exit
 status is 1 when a demand is not met.
 
-    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [memory] [--repeat N]
+    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [training] [memory] [--repeat N]
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,8 +34,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from nst_course import TransformNet, load_network, read_image
+from nst_course import Training, TransformNet, load_network, load_weights, read_image, save_image, train
+from nst_course.feedforward.pictures import Crops
 from nst_course.feedforward.transform_net import random_parameters, transform
+from nst_course.weights import repository_folder
 
 tf1 = tf.compat.v1
 
@@ -46,36 +53,87 @@ def setting():
     return load_network(folder / "feedforward" / "lengstrom_wave.npz"), read_image(folder / "pictures" / "chicago.jpg")
 
 
+def graph_of(image, parameters):
+    """Write the published graph out; return its output, a multiple of 4 high and wide."""
+    variables = iter([tf1.Variable(p) for p in parameters])
+
+    def instance_norm(a):
+        shift, scale = next(variables), next(variables)
+        mu, variance = tf1.nn.moments(a, [1, 2], keep_dims=True)
+        return scale * ((a - mu) / (variance + 1e-3) ** 0.5) + shift
+
+    def conv(a, stride, relu=True):
+        a = instance_norm(tf1.nn.conv2d(a, next(variables), [1, stride, stride, 1], "SAME"))
+        return tf.nn.relu(a) if relu else a
+
+    def up(a):
+        W = next(variables)
+        size = [a.shape[0], 2 * a.shape[1], 2 * a.shape[2], W.shape[2]]
+        return tf.nn.relu(instance_norm(tf1.nn.conv2d_transpose(a, W, size, [1, 2, 2, 1], "SAME")))
+
+    a = conv(conv(conv(image, 1), 2), 2)
+    for _ in range(5):
+        a = a + conv(conv(a, 1), 1, relu=False)
+    return tf.nn.tanh(conv(up(up(a)), 1, relu=False)) * 150 + 127.5
+
+
+def session():
+    """Open a session on the graph that is being built, its variables initialised."""
+    config = tf1.ConfigProto()
+    # TensorFlow 2.15's remapper aborts the process over an instance normalisation whose scale is a variable.
+    config.graph_options.rewrite_options.remapping = RewriterConfig.OFF
+    sess = tf1.Session(config=config)
+    sess.run(tf1.global_variables_initializer())
+    return sess
+
+
 def published(parameters, size):
-    """Write the published graph out; return a function from a picture to the output, a multiple of 4 high and wide."""
+    """Return the published graph as a function from a picture to the output."""
     with tf.Graph().as_default():
         image = tf1.placeholder(tf.float32, (1, *size, 3))
-        variables = iter([tf1.Variable(p) for p in parameters])
-
-        def instance_norm(a):
-            shift, scale = next(variables), next(variables)
-            mu, variance = tf1.nn.moments(a, [1, 2], keep_dims=True)
-            return scale * ((a - mu) / (variance + 1e-3) ** 0.5) + shift
-
-        def conv(a, stride, relu=True):
-            a = instance_norm(tf1.nn.conv2d(a, next(variables), [1, stride, stride, 1], "SAME"))
-            return tf.nn.relu(a) if relu else a
-
-        def up(a):
-            W = next(variables)
-            size = [1, 2 * a.shape[1], 2 * a.shape[2], W.shape[2]]
-            return tf.nn.relu(instance_norm(tf1.nn.conv2d_transpose(a, W, size, [1, 2, 2, 1], "SAME")))
-
-        a = conv(conv(conv(image, 1), 2), 2)
-        for _ in range(5):
-            a = a + conv(conv(a, 1), 1, relu=False)
-        y = tf.nn.tanh(conv(up(up(a)), 1, relu=False)) * 150 + 127.5
-        config = tf1.ConfigProto()
-        # TensorFlow 2.15's remapper aborts the process over an instance normalisation whose scale is a variable.
-        config.graph_options.rewrite_options.remapping = RewriterConfig.OFF
-        sess = tf1.Session(config=config)
-        sess.run(tf1.global_variables_initializer())
+        y = graph_of(image, parameters)
+        sess = session()
     return lambda picture: sess.run(y, {image: picture[None].astype(np.float32)})[0]
+
+
+def plain_step(parameters, training, style, weights):
+    """Write a training out plainly: return a function from a batch to its cost, which also takes the step."""
+    objective, mean = training.objective, np.array([123.68, 116.779, 103.939], np.float32)
+
+    def vgg(image):
+        layers, a = {}, image - mean
+        for name in (
+            *("conv1_1", "conv1_2", "pool", "conv2_1", "conv2_2", "pool"),
+            *("conv3_1", "conv3_2", "conv3_3", "conv3_4", "pool"),
+            *("conv4_1", "conv4_2", "conv4_3", "conv4_4", "pool", "conv5_1"),
+        ):
+            if name == "pool":
+                a = tf1.nn.max_pool(a, [1, 2, 2, 1], [1, 2, 2, 1], "SAME")
+            else:
+                W, bias = weights[name]
+                a = layers[name] = tf1.nn.relu(tf1.nn.conv2d(a, W, [1, 1, 1, 1], "SAME") + bias)
+        return {name.replace("conv", prefix): a for name, a in layers.items() for prefix in ("conv", "relu")}
+
+    def gram(a):
+        m, n_H, n_W, n_C = a.shape
+        A = tf.reshape(a, [m, n_H * n_W, n_C])
+        return tf1.matmul(tf1.transpose(A, [0, 2, 1]), A) / float(n_H * n_W * n_C)
+
+    with tf.Graph().as_default():
+        S = vgg(tf.constant(style[None], tf.float32))
+        with tf1.Session() as sess:
+            grams = {layer: sess.run(gram(S[layer])) for layer, _ in objective.style_layers}
+        images = tf1.placeholder(tf.float32, (training.batch_size, training.size, training.size, 3))
+        y = graph_of(images, parameters)
+        C, G = vgg(images), vgg(y)
+        J = objective.variation * tf.reduce_mean(tf.image.total_variation(y))
+        for layer, coefficient in objective.content_layers:
+            J += objective.alpha * coefficient * tf.reduce_mean(tf.square(C[layer] - G[layer]))
+        for layer, coefficient in objective.style_layers:
+            J += objective.beta * coefficient * tf.reduce_mean(tf.square(gram(G[layer]) - grams[layer]))
+        step = tf1.train.AdamOptimizer(training.optimizer.learning_rate).minimize(J)
+        sess = session()
+    return lambda batch: float(sess.run([J, step], {images: batch.astype(np.float32)})[0])
 
 
 def times(net, image, repeat):
@@ -111,6 +169,43 @@ def times(net, image, repeat):
     return ratio["float32"] <= 0.9 and difference <= 2e-3 and ratio["auto"] <= 0.6 and decibels >= 38
 
 
+def training(repeat):
+    """Print the pictures per second of a training beside those of the plain loop; return whether the demand is met."""
+    weights, settings = load_weights(), Training()
+    style = read_image(repository_folder("images") / "brush_strokes.png")
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = pathlib.Path(folder, "pictures")
+        for i, image in enumerate(np.random.RandomState(0).randint(0, 256, (8, 480, 640, 3)).astype(np.uint8)):
+            save_image(pictures / f"{i}.jpg", image)
+        crops = Crops(pictures, settings.size, settings.seed)
+        batches = iter(crops.batches(0, 10**6, settings.batch_size))
+        plain = plain_step(random_parameters(settings.seed), settings, style, weights)
+        marks = [time.perf_counter()]
+
+        def callback(step):
+            """Take a plain step after each step of `train`, so that both meet the same noise."""
+            marks.append(time.perf_counter())
+            plain(next(batches).numpy())
+            marks.append(time.perf_counter())
+
+        train(
+            style,
+            pictures,
+            pathlib.Path(folder, "net.npz"),
+            dataclasses.replace(settings, steps=repeat + 2),
+            weights=weights,
+            callback=callback,
+        )
+    both = np.diff(marks)[4:]  # the first steps compile
+    seconds = {"train": both[::2], "plain": both[1::2]}
+    for name, values in seconds.items():
+        rate = settings.batch_size / statistics.median(values)
+        print(f"training   {name:9} {rate:6.2f} pictures a second at 256 x 256, batches of 4 (median of {len(values)})")
+    ratio = statistics.median(a / b for a, b in zip(seconds["plain"], seconds["train"]))
+    print(f"training   ratio train / plain {ratio:.3f} (at least 1.0)", flush=True)
+    return ratio >= 1
+
+
 def psnr(a, b):
     """Return the peak signal-to-noise ratio of two pictures in decibels."""
     error = np.mean((a.astype(np.float64) - b) ** 2)
@@ -128,7 +223,7 @@ def memory():
 def main():
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="time, memory (both)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="time, training, memory (all)")
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--paint", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -138,10 +233,12 @@ def main():
         # ru_maxrss is in KB on Linux, in bytes on macOS.
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         return 0
-    parts = args.parts or ["time", "memory"]
+    parts = args.parts or ["time", "training", "memory"]
     met = []
     if "time" in parts:
         met.append(times(*setting(), args.repeat))
+    if "training" in parts:
+        met.append(training(args.repeat))
     if "memory" in parts:
         met.append(memory())
     return int(not all(met))

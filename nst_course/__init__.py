@@ -23,6 +23,7 @@ _HOMES = {
     "eager": ("Painting", "features", "stylize"),
     "expected": ("EXPECTED", "expected_value"),
     "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),
+    "feedforward.training": ("Training", "train"),
     "feedforward.transform_net": ("TransformNet",),
     "images": (
         "ImageError",

@@ -1,6 +1,7 @@
 """The ``nst-course`` command. Thin: every verb calls one library function and says what came of it."""
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import signal
@@ -86,6 +87,22 @@ def _parser():
         default="float32",
         help="what the network computes in; auto takes the clearly faster one (%(default)s)",
     )
+
+    train = verb("train", _train, "train a network of fast style transfer, or go on with a training that was cut short")
+    train.add_argument("style", help="picture whose style is learned, at the size its strokes shall be painted")
+    train.add_argument("--pictures", required=True, metavar="DIR", help="folder of pictures to train with")
+    train.add_argument("-o", "--output", required=True, metavar="NET", help="network to write, a .npz")
+    train.add_argument("--steps", type=_count, metavar="N", help="steps in all (40000)")
+    train.add_argument("--batch-size", type=_count, metavar="M", help="pictures of a step (4)")
+    train.add_argument("--size", type=_count, metavar="W", help="width and height of the crops in pixels (256)")
+    train.add_argument("--alpha", type=float, help="weight of the content cost (7.5)")
+    train.add_argument("--beta", type=float, help="weight of the style cost (100)")
+    train.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.01)")
+    train.add_argument("--learning-rate", type=float, help="of Adam (0.001)")
+    train.add_argument("--seed", type=int, help="seed of the first parameters and of the crops (0)")
+    train.add_argument("--every", type=_count, default=500, metavar="N", help="steps between files (%(default)s)")
+    train.add_argument("--sample", help="picture painted each time files are written (our own)")
+    train.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
     notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
@@ -189,6 +206,46 @@ def _apply(args):
     return 1 if failures else 0
 
 
+def _train(args):
+    _start_tensorflow()
+    from tqdm import tqdm
+
+    from .feedforward.training import PERCEPTUAL, Training, train
+    from .images import read_image
+    from .optimizers import Adam
+    from .weights import repository_folder
+
+    def given(*names):
+        return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+    training = Training(
+        dataclasses.replace(PERCEPTUAL, **given("alpha", "beta", "variation")),
+        Adam(**{"learning_rate": 1e-3, **given("learning_rate")}),
+        **given("steps", "batch_size", "size", "seed"),
+    )
+    sample = read_image(args.sample or repository_folder("images") / "glass_pyramid.png")
+    with tqdm(total=training.steps, unit="step", desc="Training") as bar:
+
+        def callback(step):
+            bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
+            bar.initial = bar.initial or step.iteration  # what an earlier run did does not count for the time left
+            bar.update(step.iteration + 1 - bar.n)
+
+        net = train(
+            read_image(args.style),
+            args.pictures,
+            args.output,
+            training,
+            weights=args.weights,
+            sample=sample,
+            every=args.every,
+            callback=callback,
+        )
+    print(f"Pictures: {net.settings['pictures']}, of which {net.settings['skipped']} cannot be read")
+    print(f"Network: {pathlib.Path(args.output).resolve()}")
+    return 0
+
+
 def _paint(args, iterations, run):
     """Run with a bar, and write the picture even if the run is cut short."""
     from tqdm import tqdm
@@ -233,7 +290,8 @@ def _start_tensorflow():
         try:
             import tensorflow as tf
 
-            tf.config.list_logical_devices()
+            if "TF_CONFIG" not in os.environ:  # several computers have to be named before devices are looked for
+                tf.config.list_logical_devices()
         except BaseException:
             notes.seek(0)
             os.write(stderr, notes.read())

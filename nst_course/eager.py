@@ -265,14 +265,12 @@ def _shrunk(mask, size):
 
 def _bounds(objective):
     """Return the least and the greatest value of each channel, in the unit of the preprocessing."""
-    grey, zero, _, _ = PREPROCESSING[objective.preprocessing]
-    return np.float32((0 - zero) / grey), np.float32((255 - zero) / grey)
+    return tuple(np.float32(PREPROCESSING[objective.preprocessing].of(grey)) for grey in (0, 255))
 
 
 def _in_unit(a, objective):
     """Bring a network array into the unit of the preprocessing."""
-    grey, zero, _, _ = PREPROCESSING[objective.preprocessing]
-    return ((a + IMAGENET_MEAN - zero) / grey).astype(np.float32)
+    return PREPROCESSING[objective.preprocessing].of(a + IMAGENET_MEAN).astype(np.float32)
 
 
 def _greys(x, objective):

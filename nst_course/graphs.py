@@ -76,22 +76,23 @@ class Graphs:
 
     # --- the whole picture ---
 
-    def _whole(self, kernels, x):
+    def whole(self, kernels, x):
+        """Return the activations the objective needs of pictures in the unit of its preprocessing."""
         return self._activations(kernels, (x - self.mean) / self.std, self.objective.layers)
 
     def _contents(self, kernels, x):
-        activations = self._whole(kernels, x)
+        activations = self.whole(kernels, x)
         return {layer: activations[layer] for layer, _ in self.objective.content_layers}
 
     def _grams(self, kernels, x):
-        activations = self._whole(kernels, x)
+        activations = self.whole(kernels, x)
         normalization = self.objective.normalization
         return {n: normalized_gram_matrix(activations[n], normalization) for n, _ in self.objective.style_layers}
 
     def _step(self, kernels, x, contents, masks, styles, weights):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            costs = self._costs(x, self._statistics(self._whole(kernels, x), None, contents, masks), styles, weights)
+            costs = self.costs(x, self._statistics(self.whole(kernels, x), None, contents, masks), styles, weights)
         return tf.stack(costs), tape.gradient(costs[0], x)
 
     # --- strips ---
@@ -138,7 +139,7 @@ class Graphs:
             a = float32_or_better(a)
             share = 1 if shares is None else tf.cast(shares[layer], a.dtype)
             if layer in contents:
-                found[f"content {layer}"] = share * compute_content_cost(float32_or_better(contents[layer]), a)
+                found[f"content {layer}"] = share * compute_content_cost(_one(contents[layer]), _one(a))
             if layer not in style_layers:
                 continue
             # Styles without a mask have one Gram matrix between them.
@@ -150,8 +151,8 @@ class Graphs:
                     found[key] = share_of_mask * normalized_gram_matrix(a, normalization, mask[layer])
         return found
 
-    def _costs(self, x, statistics, styles, weights):
-        """Return J, J_content, J_style and J_variation."""
+    def costs(self, x, statistics, styles, weights):
+        """Return J, J_content, J_style and J_variation; of a batch, means but for the last, which is a sum."""
         objective = self.objective
         J_content = J_style = J_variation = tf.zeros([], x.dtype)
         # The course takes a quarter of the mean square, the others the mean square.
@@ -171,8 +172,13 @@ class Graphs:
         """Return the costs and the gradient of J with respect to x, the network left out, and to the statistics."""
         with tf.GradientTape() as tape:
             tape.watch([x, statistics])
-            costs = self._costs(x, statistics, styles, weights)
+            costs = self.costs(x, statistics, styles, weights)
         return tf.stack(costs), *tape.gradient(costs[0], [x, statistics], unconnected_gradients="zero")
+
+
+def _one(a):
+    """Return the activations of a batch as those of one tall picture, whose mean over positions is theirs."""
+    return float32_or_better(tf.reshape(a, [1, -1, *a.shape[2:]]))
 
 
 def gram_key(layer, style=None):

@@ -32,6 +32,10 @@ class Preprocessing(NamedTuple):
     mean: np.ndarray | float
     std: np.ndarray | float
 
+    def of(self, greys):
+        """Return a picture of 0 to 255 in this unit."""
+        return (greys - self.zero) / self.grey
+
 
 #: Kernels are RGB here whatever file they come from, so that Keras' step from RGB to BGR has been made already.
 PREPROCESSING = {

@@ -2,13 +2,17 @@
 
 Ours is a ``.npz``: the parameters in creation order under the names TensorFlow 1 gave them (``Variable``,
 ``Variable_1`` .. ``Variable_47``), and a JSON text as an array of bytes, ``about``. No pickle is written or read, and
-nothing is unpacked before its size is known to be the expected one.
+nothing is unpacked before its size is known to be the expected one. The state of a training is a network's file that
+also holds Adam's moments, under TensorFlow 1's names for these too, and the costs so far.
 """
 
+import contextlib
+import itertools
 import json
 import math
 import pathlib
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +22,16 @@ from .transform_net import SHAPES, TransformNet
 
 NAMES = ("Variable", *(f"Variable_{i}" for i in range(1, len(SHAPES))))
 
+#: Those of the means of the gradient and of its square.
+MOMENTS = tuple(f"{name}/{slot}" for slot in ("Adam", "Adam_1") for name in NAMES)
+
 #: The most bytes of JSON.
 _MAX_ABOUT = 2**20
 
-#: A network is 6.7 MB in float32; what is larger than its double in float64 is something else.
+#: The most bytes of costs: four numbers for each of half a million steps.
+_MAX_COSTS = 2**24
+
+#: A network is 6.7 MB in float32, twice that in float64, and three times with Adam's moments.
 _MAX_FILE = 2**25
 
 #: The most bytes of an array's header.
@@ -34,6 +44,46 @@ _SOME_NETWORK = (
 
 class CheckpointError(ValueError):
     """A file that holds no transform network, or a damaged one. The message says why and what to do."""
+
+
+class Progress(NamedTuple):
+    """What a training has come to.
+
+    Attributes
+    ----------
+    parameters, means, squares : sequence of 48 arrays or tensors
+        The network, and Adam's running means of its gradient and of the gradient's square.
+    costs : ndarray, shape (n, 4)
+        Total, content and style cost and total variation of each step taken.
+    """
+
+    parameters: list
+    means: list
+    squares: list
+    costs: np.ndarray
+
+
+def check_name(path):
+    """Return the name of a network to write as a path.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The name.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    CheckpointError
+        If it does not end in .npz.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".npz":
+        raise CheckpointError(f"Expected a name that ends in .npz; found {path.name!r}.")
+    return path
 
 
 def save_network(path, net, *, style=None, settings=None):
@@ -57,26 +107,49 @@ def save_network(path, net, *, style=None, settings=None):
     OSError
         If the file cannot be written.
     """
-    path = pathlib.Path(path)
-    if path.suffix.lower() != ".npz":
-        raise CheckpointError(f"Expected a name that ends in .npz; found {path.name!r}.")
-    about = {
-        "style": net.style if style is None else style,
-        "settings": net.settings if settings is None else settings,
-        "version": __version__,
-    }
+    style = net.style if style is None else style
+    settings = net.settings if settings is None else settings
+    _write(check_name(path), dict(zip(NAMES, net.parameters)), style, settings)
+
+
+def save_progress(path, progress, *, style, settings):
+    """Save what a training has come to, whole or not at all; `load_network` reads it as a network too.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write, which ends in .npz. Missing folders are made.
+    progress : Progress
+        The state of the training.
+    style : str
+        The name of its style.
+    settings : dict
+        What makes it the training it is.
+
+    Raises
+    ------
+    CheckpointError
+        If the name does not end in .npz, or JSON cannot hold the settings.
+    OSError
+        If the file cannot be written.
+    """
+    arrays = [*progress.parameters, *progress.means, *progress.squares]
+    named = {name: np.asarray(a) for name, a in zip((*NAMES, *MOMENTS), arrays)}
+    _write(check_name(path), {**named, "costs": progress.costs}, style, settings)
+
+
+def _write(path, arrays, style, settings):
     try:
-        text = json.dumps(about).encode()
+        text = json.dumps({"style": style, "settings": settings, "version": __version__}).encode()
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"Expected settings of numbers, strings, lists and dicts, for JSON; {error}. Convert or leave out the rest."
         ) from error
-    if not isinstance(about["style"], str) or not isinstance(about["settings"], dict) or len(text) > _MAX_ABOUT:
+    if not isinstance(style, str) or not isinstance(settings, dict) or len(text) > _MAX_ABOUT:
         raise CheckpointError(
             f"Expected a style of type str and settings of type dict, at most {_MAX_ABOUT:,} bytes of JSON; found "
-            f"{type(about['style']).__name__}, {type(about['settings']).__name__} and {len(text):,} bytes."
+            f"{type(style).__name__}, {type(settings).__name__} and {len(text):,} bytes."
         )
-    arrays = dict(zip(NAMES, net.parameters))
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, about=np.frombuffer(text, np.uint8), **arrays)
 
@@ -109,63 +182,105 @@ def load_network(path):
                 f"Expected a network; {path} is a folder without a TensorFlow checkpoint in it. Name a file in it."
             )
         raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
-    try:
+    with _explained(path, "a transform network", _SOME_NETWORK):
         if prefix is not None:
             return TransformNet(_read_tensorflow(prefix))
-        if path.stat().st_size > _MAX_FILE:
-            raise CheckpointError(f"it has {path.stat().st_size:,} bytes, more than any such network ({_MAX_FILE:,})")
-        parameters, about = _read_npz(path)
+        parameters, _, about = _read_npz(path, NAMES)
         return TransformNet(parameters, **about)
+
+
+def load_progress(path):
+    """Read what a training had come to.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that `save_progress` wrote.
+
+    Returns
+    -------
+    progress : Progress
+        The state of the training.
+    settings : dict
+        What was saved with it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If it holds something else, or is damaged.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected the state of a training; there is none at {path}.")
+    with _explained(path, "the state of a training", "Delete it to begin anew."):
+        arrays, costs, about = _read_npz(path, (*NAMES, *MOMENTS))
+        if costs is None or costs.ndim != 2 or costs.shape[1] != 4:
+            raise CheckpointError("there are no costs in it")
+        if not all(np.isfinite(a).all() for a in arrays):
+            raise CheckpointError("it holds NaN or infinity")
+        n = len(NAMES)
+        return Progress(arrays[:n], arrays[n : 2 * n], arrays[2 * n :], costs), about.get("settings", {})
+
+
+@contextlib.contextmanager
+def _explained(path, expected, remedy):
+    """Turn what zipfile, NumPy and TensorFlow raise for damaged files, which is almost anything, into one error."""
+    try:
+        yield
     except PermissionError:
         raise
-    except Exception as error:  # zipfile, NumPy and TensorFlow raise almost anything for damaged files
+    except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise CheckpointError(
-            f"Expected a transform network; {path} is none: {reason.rstrip('.')}. {_SOME_NETWORK}"
-        ) from (error)
+        raise CheckpointError(f"Expected {expected}; {path} is none: {reason.rstrip('.')}. {remedy}") from error
 
 
-def _read_npz(path):
-    """Return the parameters and what the file says of itself."""
+def _read_npz(path, names):
+    """Return the arrays of these names, the costs, and what the file says of itself."""
+    if path.stat().st_size > _MAX_FILE:
+        raise CheckpointError(f"it has {path.stat().st_size:,} bytes, more than any such network ({_MAX_FILE:,})")
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise CheckpointError("it is neither a .npz file nor a TensorFlow checkpoint, or it is truncated")
         with zipfile.ZipFile(file) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            _check_names({name.removesuffix(".npy") for name in members})
-            parameters = [
-                _read_array(archive, members[f"{name}.npy"], "f", shape) for name, shape in zip(NAMES, SHAPES)
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            _check_names(names, members)
+            arrays = [
+                _read_array(archive, members[name], "f", shape) for name, shape in zip(names, itertools.cycle(SHAPES))
             ]
-            about = {}
-            if "about.npy" in members:
-                about = json.loads(_read_array(archive, members["about.npy"], "u", None).tobytes())
+            costs, about = None, {}
+            if "costs" in members:
+                costs = _read_array(archive, members["costs"], "f", most=_MAX_COSTS)
+            if "about" in members:
+                about = json.loads(_read_array(archive, members["about"], "u", most=_MAX_ABOUT).tobytes())
     if not isinstance(about, dict) or not isinstance(about.get("style", ""), str):
         raise CheckpointError("what it says of itself is not a dict with the name of a style")
     if not isinstance(about.get("settings", {}), dict):
         raise CheckpointError("the training settings in it are not a dict")
-    return parameters, {key: about[key] for key in ("style", "settings") if key in about}
+    return arrays, costs, {key: about[key] for key in ("style", "settings") if key in about}
 
 
-def _check_names(found):
-    missing = [name for name in NAMES if name not in found]
+def _check_names(names, found):
+    missing = [name for name in names if name not in found]
     if missing:
         raise CheckpointError(
-            f"expected {NAMES[0]}, {NAMES[1]} .. {NAMES[-1]}, found {len(found)} arrays and of these none called "
+            f"expected {names[0]}, {names[1]} .. {names[-1]}, found {len(found)} arrays and of these none called "
             f"{', '.join(missing[:3])}{', ..' if len(missing) > 3 else ''}"
         )
 
 
-def _read_array(archive, info, kind, shape):
-    """Read one array, of a known shape or of any number of bytes, once its headers have been seen to promise that."""
+def _read_array(archive, info, kind, shape=None, most=None):
+    """Read an array of a known shape, or of at most so many bytes, once its headers have been seen to promise that."""
     name = info.filename.removesuffix(".npy")
-    most = _MAX_HEADER + (_MAX_ABOUT if shape is None else 8 * math.prod(shape))
+    most = _MAX_HEADER + (8 * math.prod(shape) if most is None else most)
     if info.file_size > most or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CheckpointError(f"{name} takes {info.file_size:,} bytes, expected were at most {most:,}")
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         found, fortran_order, dtype = read_header(file)
-        if dtype.kind != kind or (shape is None and (len(found) != 1 or dtype.itemsize != 1)):
+        if dtype.kind != kind or (kind == "u" and dtype.itemsize != 1):
             raise CheckpointError(f"{name} is of type {dtype}, expected was {'float32' if kind == 'f' else 'uint8'}")
         _check_shape(name, found, shape or found)
         n_bytes = math.prod(found) * dtype.itemsize
@@ -217,7 +332,7 @@ def _read_tensorflow(prefix):
 
     reader = tf.train.load_checkpoint(str(prefix))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    _check_names(set(shapes))
+    _check_names(NAMES, shapes)
     for name, shape in zip(NAMES, SHAPES):
         _check_shape(name, shapes[name], shape)
         if dtypes[name] != tf.float32:

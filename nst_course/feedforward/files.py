@@ -9,7 +9,7 @@ from .._files import whole_file
 from ..images import MAX_PIXELS, ImageError, own_pixel_limit, read_image, save_image, to_rgb
 
 #: What is taken from a folder; a file that is named may end otherwise.
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
 #: The most pixels of all frames of an animation.
 _MAX_ANIMATION = 4 * MAX_PIXELS
@@ -40,7 +40,7 @@ def plan(sources, folder):
         if not source.is_dir():
             pictures.append(source)
             continue
-        found = sorted(p for p in source.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+        found = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
         if not found:
             raise ValueError(f"Expected a folder with pictures; there is none in {source}. Check the name.")
         pictures += found
