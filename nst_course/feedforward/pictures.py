@@ -28,7 +28,9 @@ class Crops:
     Attributes
     ----------
     paths : list of pathlib.Path
-        The pictures, in the order of their names.
+        The pictures.
+    names : list of str
+        What they are called within the folder.
     skipped : set of pathlib.Path
         Those that turned out not to be readable: the next one stands in for each.
 
@@ -46,6 +48,7 @@ class Crops:
                 f"Expected a folder with pictures to train with; there are none in {folder}. Photographs of any kind "
                 "will do, some hundred or more."
             )
+        self.names = [p.relative_to(folder).as_posix() for p in self.paths]
         self.size, self.seed, self.skipped = size, seed, set()
         self._order = functools.lru_cache(2)(self._shuffled)
 

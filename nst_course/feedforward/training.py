@@ -255,7 +255,7 @@ def _beginning(seed):
 def _identity(training, style, weights, crops):
     """Return what must be the same for a training to be gone on with."""
     kernels = [a for name in cut_after(weights, training.objective.layers) for a in weights[name]]
-    names = "\n".join(map(str, crops.paths))
+    names = "\n".join(crops.names)
     identity = {
         **dataclasses.asdict(training),
         "style": _digest(style),
