@@ -10,6 +10,7 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
+    "arbitrary": ("ArbitraryStyle", "HubStyle", "StyleModelError", "load_arbitrary"),
     "costs": (
         "compute_content_cost",
         "compute_gram_cost",
@@ -19,7 +20,7 @@ _HOMES = {
         "total_cost",
         "total_variation_cost",
     ),
-    "download": ("download_weights",),
+    "download": ("download_style_models", "download_weights"),
     "eager": ("Painting", "features", "stylize"),
     "expected": ("EXPECTED", "expected_value"),
     "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),

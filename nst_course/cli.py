@@ -71,6 +71,14 @@ def _parser():
     stylize.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
     stylize.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
+    restyle = verb("restyle", _restyle, "paint a picture in any style in one pass, with a network trained by others")
+    restyle.add_argument("content", help="picture that is painted")
+    restyle.add_argument("style", nargs="+", help="picture whose style is taken; several are blended in equal shares")
+    restyle.add_argument("-o", "--output", required=True, help="picture to write")
+    restyle.add_argument("--models", metavar="DIR", help="folder of the models (where weights download puts them)")
+    restyle.add_argument("--strength", type=float, default=1, help="0 is the content's own style (%(default)s)")
+    restyle.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
+
     apply = verb("apply", _apply, "paint pictures with a network of fast style transfer, in one pass each")
     apply.add_argument("network", help="a .npz, or a TensorFlow checkpoint of the published project")
     apply.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
@@ -113,8 +121,13 @@ def _parser():
     inspect = actions.add_parser("inspect", help="say which network, layers and checksum a file has")
     inspect.add_argument("file", help="a .mat or .h5 file")
     inspect.set_defaults(run=_inspect)
-    download = actions.add_parser("download", help="fetch the published VGG-19 weights")
-    download.add_argument("--source", choices=["vlfeat", "keras"], default="vlfeat", help="535 or 80 MB (%(default)s)")
+    download = actions.add_parser("download", help="fetch the published VGG-19 weights, or the models of restyle")
+    download.add_argument(
+        "--source",
+        choices=["vlfeat", "keras", "arbitrary"],
+        default="vlfeat",
+        help="VGG-19 in 535 or 80 MB, or the models of restyle in 3 MB (%(default)s)",
+    )
     download.add_argument("--folder", help="where to keep the file (pretrained-model/ of the project)")
     download.set_defaults(run=_download)
     return parser
@@ -157,11 +170,7 @@ def _stylize(args):
     from .memory import estimate_memory
     from .recipes import STARTS, Style
 
-    output = pathlib.Path(args.output).resolve()
-    if output in (pathlib.Path(p).resolve() for p in (args.content, *args.style, args.start or "")):
-        raise ValueError(
-            f"Expected a new file to write to; {args.output} is one of your pictures. Choose another name."
-        )
+    _check_new(args.output, (args.content, *args.style, args.start or ""))
     content = read_image(args.content)
     if args.size is not None:
         content = resize_image(content, width=args.size)
@@ -181,6 +190,28 @@ def _stylize(args):
         return painting.image, painting.interrupted
 
     return _paint(args, sum(preset.iterations), run)
+
+
+def _restyle(args):
+    _start_tensorflow()
+    from .arbitrary import load_arbitrary
+    from .images import check_output, read_image, resize_image, save_image
+
+    _check_new(args.output, (args.content, *args.style))
+    check_output(args.output)
+    content = read_image(args.content)
+    if args.size is not None:
+        content = resize_image(content, width=args.size)
+    styles = [read_image(path) for path in args.style]
+    save_image(args.output, load_arbitrary(args.models).stylize(content, styles, strength=args.strength))
+    print(f"Picture: {pathlib.Path(args.output).resolve()}")
+    return 0
+
+
+def _check_new(output, pictures):
+    """Refuse to write over one of the user's pictures."""
+    if pathlib.Path(output).resolve() in (pathlib.Path(p).resolve() for p in pictures):
+        raise ValueError(f"Expected a new file to write to; {output} is one of your pictures. Choose another name.")
 
 
 def _apply(args):
@@ -350,8 +381,12 @@ def _inspect(args):
 
 
 def _download(args):
-    from .download import SOURCES, download_weights
+    from .download import SOURCES, STYLE_MODELS, download_style_models, download_weights
 
+    if args.source == "arbitrary":
+        print(f"Fetching {' and '.join(model.file for model in STYLE_MODELS)}, 3 MB")
+        print(f"Models: {download_style_models(args.folder)}")
+        return 0
     print(f"Fetching {SOURCES[args.source].file}, {SOURCES[args.source].n_bytes / 1e6:.0f} MB")
     print(f"Weights: {download_weights(args.source, args.folder)}")
     return 0

@@ -1,4 +1,4 @@
-"""Where the published weights are, how to know them, and how to get them."""
+"""Where the published weights and models are, how to know them, and how to get them."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,7 @@ from .weights import WeightsError, cache_folder, in_checkout, repository_folder
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A published weights file.
+    """A published file.
 
     Parameters
     ----------
@@ -47,9 +47,35 @@ SOURCES = {
     ),
 }
 
+_MAGENTA = "https://storage.googleapis.com/download.tensorflow.org/models/tflite/arbitrary_style_transfer/"
+
+
+def _magenta(file, sha256, n_bytes):
+    return Source(file, _MAGENTA + file, f"sha256:{sha256}", n_bytes)
+
+
+#: The files `download_style_models` fetches: Magenta's pair of TFLite models, Apache-2.0. The publisher gives no
+#: checksums. These were computed from copies of the files; another project's Git LFS pointers of November 2019 say the
+#: same of both.
+STYLE_MODELS = (
+    _magenta(
+        "style_predict_quantized_256.tflite",
+        "203dbd6a09da1091ab7e48e8b101aef8c2d81438ad047a5cb150747a977134c1",
+        2_827_952,
+    ),
+    _magenta(
+        "style_transfer_quantized_dynamic.tflite",
+        "69b191c1f1f3f6520634293803a528469015a00269f982ebd38b7850f68d9341",
+        244_072,
+    ),
+)
+
 #: Checksums of published files, and what they are.
 PUBLISHED = {
     **{source.hash: f"the published {source.file} ({name})" for name, source in SOURCES.items()},
+    **{source.hash: f"the published {source.file} (Magenta)" for source in STYLE_MODELS},
+    "sha256:1972f7d438b6e9ff326c466db1a8005a8a0efa0274886bbd52f91dc8be2f4f04": "the published "
+    "style_transfer_quantized_384.tflite (Magenta)",
     "md5:106118b7cf60435e6d8e04f6a6dc3657": "the published imagenet-vgg-verydeep-19.mat, new layout",
     "md5:8ee3263992981a1d26e73b3ca028a123": "the published imagenet-vgg-verydeep-19.mat, old layout",
 }
@@ -110,16 +136,52 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
     The weights are by K. Simonyan and A. Zisserman, Visual Geometry Group, University of Oxford, licensed under
     Creative Commons Attribution 4.0.
     """
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {', '.join(SOURCES)}; found {source!r}.")
+    return _fetch(SOURCES[source], folder, progressbar, "Try again later, or try the other source with --source.")
+
+
+def download_style_models(folder=None, *, progressbar=True):
+    """Fetch the pair of models that `load_arbitrary` reads, 3 MB, check them and keep them.
+
+    Nothing is fetched when the right files are there already. A file is given its name only when it is complete and its
+    checksum is right.
+
+    Parameters
+    ----------
+    folder : str or path-like, optional
+        Where to keep them; by default ``pretrained-model/`` of a checkout, else the user's cache folder.
+    progressbar : bool, optional
+        Show a bar on the error stream.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be fetched or written, or another file has its name.
+    WeightsError
+        If what came is not the published file.
+
+    Notes
+    -----
+    The models are by the Magenta project, Google, licensed under Apache-2.0.
+    """
+    return [_fetch(model, folder, progressbar, "Try again later.") for model in STYLE_MODELS][0].parent
+
+
+def _fetch(wanted, folder, progressbar, advice):
+    """Return the path of a published file, which is fetched if it is not there; `advice` is for another checksum."""
     import pooch
     import requests
 
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}; found {source!r}.")
-    wanted = SOURCES[source]
     usual = repository_folder("pretrained-model") if in_checkout() else cache_folder()
     target = pathlib.Path(folder or usual) / wanted.file
     if target.is_file():
-        # Any published file of that name will do: the reader takes both layouts.
+        # Any published file of that name will do: the reader of weights takes both layouts.
         if not PUBLISHED.keys().isdisjoint(checksums(target)):
             return target
         raise FileExistsError(
@@ -133,7 +195,7 @@ def download_weights(source="vlfeat", folder=None, *, progressbar=True):
             if wanted.hash not in checksums(temporary):
                 raise WeightsError(
                     f"Expected the published {wanted.file}; what came has another checksum ({wanted.hash} is "
-                    "expected). Nothing was kept. Try again later, or try the other source with --source."
+                    f"expected). Nothing was kept. {advice}"
                 )
     except requests.RequestException as error:
         if error.response is not None:

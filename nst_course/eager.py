@@ -19,7 +19,7 @@ from .evaluation import Evaluator, choose_precision
 from .graphs import Kernels, call
 from .images import check_picture, denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
-from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, Style
+from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, as_styles
 from .session import DivergenceError, Step
 from .vgg import forward, last_layer, layer_size
 from .weights import IMAGENET_MEAN, load_weights
@@ -148,7 +148,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
             "stylize needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
             "tf.compat.v1.disable_eager_execution()."
         )
-    styles = _styles(style)
+    styles = as_styles(style)
     content = check_picture(content, np.uint8, "content picture")
     if preset.color == "histogram":
         styles = [dataclasses.replace(s, image=match_histograms(s.image, content)) for s in styles]
@@ -284,12 +284,3 @@ def _photograph_of(x, objective):
 
 def _resized(x, size):
     return x if x.shape[1:3] == tuple(size) else tf.image.resize(x, size, "bicubic").numpy()
-
-
-def _styles(style):
-    """Return a list of Style from whatever was given for them."""
-    given = style if isinstance(style, (list, tuple)) else [style]
-    styles = [s if isinstance(s, Style) else Style(s) for s in given]
-    if not any(s.weight > 0 for s in styles):
-        raise ValueError(f"Expected at least one style with a weight above 0; found {len(styles)} without.")
-    return [s for s in styles if s.weight > 0]

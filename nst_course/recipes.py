@@ -176,6 +176,31 @@ class Style:
             object.__setattr__(self, "mask", mask)
 
 
+def as_styles(style):
+    """Make a list of whatever was given for one style or several.
+
+    Parameters
+    ----------
+    style : ndarray of uint8, Style, or a list of them
+        Pictures, or styles made of them.
+
+    Returns
+    -------
+    list of Style
+        Those with a weight above 0.
+
+    Raises
+    ------
+    ValueError
+        If something is not a picture, or no weight is above 0.
+    """
+    given = style if isinstance(style, (list, tuple)) else [style]
+    styles = [s if isinstance(s, Style) else Style(s) for s in given]
+    if not any(s.weight > 0 for s in styles):
+        raise ValueError(f"Expected at least one style with a weight above 0; found {len(styles)} without.")
+    return [s for s in styles if s.weight > 0]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preset:
     """Everything about a run but its pictures and its weights.

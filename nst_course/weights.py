@@ -499,6 +499,17 @@ def in_checkout():
     return (pathlib.Path(__file__).parent.parent / "pyproject.toml").is_file()
 
 
+def published_folders():
+    """Say where published files are looked for.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        ``pretrained-model/`` of the current folder, then of the project, then where downloads go without a checkout.
+    """
+    return pathlib.Path("pretrained-model"), repository_folder("pretrained-model"), cache_folder()
+
+
 def find_weights(path=None):
     """Decide which weights file to read.
 
@@ -518,7 +529,7 @@ def find_weights(path=None):
         return pathlib.Path(chosen)
     from .download import SOURCES
 
-    folders = pathlib.Path("pretrained-model"), repository_folder("pretrained-model"), cache_folder()
+    folders = published_folders()
     files = (folder / source.file for folder in folders for source in SOURCES.values())
     return next((file for file in files if file.is_file()), folders[1] / TEACHING_WEIGHTS)
 

@@ -236,6 +236,17 @@ def test_download_without_a_network(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_download_of_the_style_models_without_a_network(tmp_path, capsys, monkeypatch):
+    from nst_course import download
+
+    here = [download.Source(m.file, "http://127.0.0.1:9/x", m.hash, m.n_bytes) for m in download.STYLE_MODELS]
+    monkeypatch.setattr(download, "STYLE_MODELS", here)
+    assert cli.main(["weights", "download", "--source", "arbitrary", "--folder", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "style_transfer_quantized_dynamic.tflite, 3 MB" in captured.out
+    assert "the host cannot be reached" in captured.err
+
+
 def test_notebook_opens_the_notebooks(monkeypatch):
     calls = []
     monkeypatch.setattr("subprocess.call", lambda words: calls.append(words) or 0)

@@ -11,7 +11,15 @@ import threading
 import pytest
 
 from nst_course import download
-from nst_course.download import PUBLISHED, SOURCES, Source, checksums, download_weights
+from nst_course.download import (
+    PUBLISHED,
+    SOURCES,
+    STYLE_MODELS,
+    Source,
+    checksums,
+    download_style_models,
+    download_weights,
+)
 from nst_course.weights import WeightsError
 
 CONTENT = bytes(range(256)) * 400
@@ -154,6 +162,23 @@ def test_stopped_half_way(server, tmp_path, monkeypatch, error):
     assert os.listdir(tmp_path) == []
 
 
+def test_style_models(server, tmp_path, monkeypatch):
+    known = SOURCES["vlfeat"]
+    pair = tuple(Source(name, known.url, known.hash, known.n_bytes) for name in ("predict.tflite", "transfer.tflite"))
+    monkeypatch.setattr(download, "STYLE_MODELS", pair)
+    server.mode = "other"
+    with pytest.raises(
+        WeightsError, match="Expected the published predict.tflite.*Nothing was kept. Try again later.$"
+    ):
+        download_style_models(tmp_path, progressbar=False)
+    assert os.listdir(tmp_path) == []
+    server.mode, server.requests = "good", 0
+    for _ in range(2):
+        assert download_style_models(tmp_path, progressbar=False) == tmp_path
+        assert sorted(os.listdir(tmp_path)) == ["predict.tflite", "transfer.tflite"]
+        assert server.requests == 2
+
+
 def test_unknown_source(tmp_path):
     with pytest.raises(ValueError, match="source must be one of vlfeat, keras; found 'torch'"):
         download_weights("torch", tmp_path)
@@ -169,7 +194,7 @@ def test_checksums(tmp_path):
 
 def test_the_table_of_sources():
     assert list(SOURCES) == ["vlfeat", "keras"]
-    for source in SOURCES.values():
+    for source in (*SOURCES.values(), *STYLE_MODELS):
         assert source.url.startswith("https://") and source.url.endswith("/" + source.file)
         kind, digits = source.hash.split(":")
         assert len(digits) == hashlib.new(kind, usedforsecurity=False).digest_size * 2
