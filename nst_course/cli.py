@@ -103,6 +103,7 @@ def _parser():
     train.add_argument("--steps", type=_count, metavar="N", help="steps in all (40000)")
     train.add_argument("--batch-size", type=_count, metavar="M", help="pictures of a step (4)")
     train.add_argument("--size", type=_count, metavar="W", help="width and height of the crops in pixels (256)")
+    train.add_argument("--content-layer", metavar="LAYER", help="layer that compares content (relu4_2)")
     train.add_argument("--alpha", type=float, help="weight of the content cost (7.5)")
     train.add_argument("--beta", type=float, help="weight of the style cost (100)")
     train.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.01)")
@@ -249,8 +250,11 @@ def _train(args):
     def given(*names):
         return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
+    changes = given("alpha", "beta", "variation")
+    if args.content_layer is not None:
+        changes["content_layers"] = ((args.content_layer, 1.0),)
     training = Training(
-        dataclasses.replace(PERCEPTUAL, **given("alpha", "beta", "variation")),
+        dataclasses.replace(PERCEPTUAL, **changes),
         Adam(**{"learning_rate": 1e-3, **given("learning_rate")}),
         **given("steps", "batch_size", "size", "seed"),
     )

@@ -174,6 +174,16 @@ def test_auto_is_one_of_the_two(net):
     assert any((painting == net.apply(image, precision=p)).all() for p in ("float32", "bfloat16"))
 
 
+def test_residual_blocks_begin_as_the_identity():
+    """Without them the network does the same."""
+    parameters = [tf.constant(p) for p in random_parameters(1)]
+    image = tf.constant(picture(12, 16)[None], tf.float32)
+    without = [tf.zeros_like(p) if 9 <= i < 39 and i % 3 == 0 else p for i, p in enumerate(parameters)]
+    np.testing.assert_array_equal(transform(parameters, image), transform(without, image))
+    changed = [0.9 * p if i == 0 else p for i, p in enumerate(parameters)]
+    assert (transform(changed, image).numpy() != transform(parameters, image).numpy()).any()
+
+
 def test_random_parameters_belong_to_their_seed():
     first, again, other = random_parameters(1), random_parameters(1), random_parameters(2)
     assert all((a == b).all() for a, b in zip(first, again)) and (first[0] != other[0]).any()
