@@ -36,6 +36,7 @@ _HOMES = {
         "save_image",
     ),
     "memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
+    "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
     "optimizers": ("Adam", "LBFGS"),
     "plots": (
         "save_gif",

@@ -113,6 +113,16 @@ def _parser():
     train.add_argument("--sample", help="picture painted each time files are written (our own)")
     train.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
+    migrate = verb("migrate", _migrate, "make an old copy of the course notebook (TensorFlow 1) run again")
+    migrate.add_argument("notebook", metavar="OLD", help="the old notebook, an .ipynb; it is not changed")
+    migrate.add_argument("-o", "--output", metavar="NEW", help="notebook to write (OLD-migrated.ipynb beside it)")
+    migrate.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="run the new notebook, that is, the code in it, and say which saved numbers came out again",
+    )
+
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
     notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
     notebook.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
@@ -307,6 +317,37 @@ def _paint(args, iterations, run):
     save_image(args.output, picture)
     print(f"Picture: {pathlib.Path(args.output).resolve()}")
     return 128 + signal.SIGINT if interrupted else 0
+
+
+def _migrate(args):
+    from .migration import migrate, run_notebook
+
+    new, edits = migrate(args.notebook, args.output)
+    for edit in edits:
+        place = f"code cell {edit.cell}" if edit.cell else "the notebook"
+        if not edit.after:
+            print(f"{place}: left as it is: {edit.before}\n    {edit.why}")
+        else:
+            was = f"{edit.before.strip()}  ->" if edit.before else "new:"
+            print(f"{place}: {was}  {edit.after.strip()}\n    {edit.why}")
+    print(f"Edits: {sum(bool(edit.after) for edit in edits)}. Notebook: {new.resolve()}")
+    if not args.execute:
+        return 0
+    print("Running it; a run of 200 iterations takes minutes.", flush=True)
+    cells = run_notebook(args.notebook, new)
+    again = [came for cell in cells for came in cell.again]
+    print(f"Saved numbers that came out again: {sum(again)} of {len(again)}")
+    for cell in cells:
+        if cell.saved:
+            off = [number for number, came in zip(cell.saved, cell.again) if not came]
+            others = f"; others than {', '.join(off[:3])}{' ...' if off[3:] else ''}" if off else ""
+            print(f"code cell {cell.cell}: {sum(cell.again)} of {len(cell.again)}{others}")
+    for line in dict.fromkeys(line for cell in cells for line in cell.stand_ins):
+        print(line)
+    failed = [f"code cell {cell.cell}: {cell.error}" for cell in cells if cell.error]
+    if failed:
+        print("\n".join(["nst-course: stopped with an error they had not been saved with:", *failed]), file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _check(args):

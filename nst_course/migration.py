@@ -1,0 +1,396 @@
+"""Old copies of the course notebook "Art Generation with Neural Style Transfer" made to run again.
+
+`migrate` writes a new notebook with the fewest edits that make it run, and lists them; it reads the old one as text and
+runs nothing. `run_notebook` runs the new one and says which of the old one's saved numbers came out again.
+"""
+
+import ast
+import itertools
+import os
+import pathlib
+import re
+import warnings
+from typing import NamedTuple
+
+from ._files import whole_file
+
+#: How the lines begin that say what stands in for a missing file.
+STAND_IN = "Stand-in:"
+
+#: The largest file that is read.
+MAX_BYTES = 100_000_000
+
+#: The longest code cell, in characters, whose syntax is checked.
+MAX_SOURCE = 1_000_000
+
+#: The most numbers of a cell that are compared.
+MAX_NUMBERS = 2_000
+
+#: Seconds after which a cell is interrupted; a run of 200 iterations takes 2 minutes on two cores.
+CELL_TIMEOUT = 600
+
+_TENSORFLOW_1 = re.compile(
+    r"\b(?:tf|tensorflow)\.(?:Session|InteractiveSession|ConfigProto|reset_default_graph|get_default_graph|placeholder"
+    r"|set_random_seed|random_normal|truncated_normal|global_variables_initializer|initialize_all_variables"
+    r"|squared_difference|to_float|assign|get_variable|variable_scope|train\.\w+Optimizer)\b"
+)
+_TENSORFLOW_2 = re.compile(r"\bGradientTape\b|\bEagerTensor\b|@tf\.function\b")
+_HELPER = re.compile(r"^(\s*)(?:from\s+nst_utils\s+import\b|import\s+nst_utils\b(\s+as\b)?)")
+_MISC = re.compile(r"^\s*(?:import\s+scipy\.misc\b|from\s+scipy\.misc\s+import\b|from\s+scipy\s+import\s+misc\b)")
+_USES_NAMES = re.compile(r"\bscipy\.misc\b|\bfrom\s+scipy\s+import\s+misc\b|\b(?:tf|tensorflow)\.\w")
+_FETCHES = re.compile(
+    r"^\s*(?:[!%]\s*(?:sudo\s+)?(?:pip3?|conda|apt|apt-get|wget|curl|git|gdown|kaggle|python3?\s+-m\s+pip)\b"
+    r"|%tensorflow_version\b|(?:from|import)\s+google\.colab\b|(?:drive\.mount|files\.upload)\()"
+)
+_PRINT = re.compile(r"^([ \t]*)print[ \t]+(?![=(\s])(.*)$", re.M)
+_IPYTHON = re.compile(r"[!%?]|\w+\s*=\s*[!%]")
+
+
+class NotebookError(ValueError):
+    """A notebook that cannot be used. The message says why and what to do."""
+
+
+class Edit(NamedTuple):
+    """One edit of a notebook.
+
+    Attributes
+    ----------
+    cell : int
+        Number of the code cell, from 1; 0 for the notebook as a whole.
+    before, after : str
+        The line as it was and as it is now; `before` is empty for a line that is new, `after` for one that is left as
+        it is although it will not run.
+    why : str
+        The reason.
+    """
+
+    cell: int
+    before: str
+    after: str
+    why: str
+
+
+class CellRun(NamedTuple):
+    """What running a code cell again gave.
+
+    Attributes
+    ----------
+    cell : int
+        Number of the code cell, from 1.
+    saved : tuple of str
+        The numbers the old notebook had saved under the cell, as they were printed.
+    again : tuple of bool
+        For each of them, whether it came out again.
+    stand_ins : tuple of str
+        The lines that say what stood in for a missing file.
+    error : str
+        The error the cell stopped with, if it had not stopped with one before; else empty.
+    """
+
+    cell: int
+    saved: tuple
+    again: tuple
+    stand_ins: tuple
+    error: str
+
+
+def migrate(old, new=None):
+    """Write a copy of an old notebook that runs on today's packages.
+
+    The helper file's import becomes that of `nst_course.nst_utils`, which gives TensorFlow its old names and its old
+    numbering of random operations; what installs or fetches is commented out; Python 2's ``print`` is given its
+    brackets; the file is brought to version 4 of the format, and the kernel is Python 3. No code is run.
+
+    Parameters
+    ----------
+    old : str or path-like
+        The notebook. It is not changed.
+    new : str or path-like, optional
+        The notebook to write, by default ``NAME-migrated.ipynb`` beside the old one. An existing one is replaced.
+
+    Returns
+    -------
+    new : pathlib.Path
+        The notebook written.
+    edits : list of Edit
+        What was changed, in order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such notebook.
+    NotebookError
+        If it is larger than 100 MB, not a notebook, damaged, or not in Python; or if `new` is the old one, or not the
+        name of a notebook.
+    OSError
+        If the new notebook cannot be written.
+    """
+    import nbformat
+
+    old = pathlib.Path(old)
+    notebook, version = _read(old)
+    new = old.with_name(f"{old.stem}-migrated.ipynb") if new is None else pathlib.Path(new)
+    if new.suffix.lower() != ".ipynb":
+        raise NotebookError(f"Expected the name of a notebook to write, ending in .ipynb; found {new.name!r}.")
+    if new.exists() and new.samefile(old):
+        raise NotebookError(f"Expected a new name; {new} is the old notebook, which stays as it is. Choose another.")
+    edits = _upgraded(notebook, version) + _edit_cells(_code_cells(notebook))
+    with whole_file(new) as temporary:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    return new, edits
+
+
+def run_notebook(old, new):
+    """Run a migrated notebook, keep its outputs in it, and compare its numbers with those the old one had saved.
+
+    **The notebook's own code is run**, with all that it may do to files. Cells behind one that fails are run too. A
+    cell is interrupted after 10 minutes.
+
+    Parameters
+    ----------
+    old : str or path-like
+        The old notebook, with its saved outputs.
+    new : str or path-like
+        The notebook that `migrate` made of it. It is run in its own folder, where its relative paths lead.
+
+    Returns
+    -------
+    list of CellRun
+        One for every code cell.
+
+    Raises
+    ------
+    FileNotFoundError, NotebookError
+        As `migrate` raises them; also if the kernel died.
+    OSError
+        If the outputs cannot be written.
+
+    Notes
+    -----
+    Compared are numbers with a decimal point or an exponent, in printed text and values shown. Two are equal if they
+    differ by no more than one unit in the last digit of the shorter one, or by 1e-6 of it where that is shorter than 12
+    digits, hence float32. The costs of a run ("Iteration 20 : ...") may differ by 5e-3.
+    """
+    import nbclient
+    import nbformat
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    saved, (notebook, _) = _read(old)[0], _read(new)
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        interrupt_on_timeout=True,
+        allow_errors=True,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(pathlib.Path(new).resolve().parent)}},
+    )
+    try:
+        client.execute(env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ})
+    except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
+        raise NotebookError(f"Expected {new} to run to its end; its kernel did not: {error}.") from error
+    with whole_file(new) as temporary:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    pairs = zip(_code_cells(saved), _code_cells(notebook))
+    return [_compare(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def _read(path):
+    """Return a notebook in version 4 of the format, and the version it is stored in."""
+    import nbformat
+
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a notebook; there is none at {path}. Check the name and the folder.")
+    if path.stat().st_size > MAX_BYTES:
+        raise NotebookError(
+            f"Expected a notebook of at most {MAX_BYTES:,} bytes; {path} has {path.stat().st_size:,}. "
+            "Clear its outputs first."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is put right here: cells without an id, and the like
+            stored = nbformat.reader.reads(path.read_text("utf-8-sig"))
+            version = stored.nbformat
+            _, notebook = nbformat.validator.normalize(nbformat.convert(stored, 4))
+            nbformat.validate(notebook, relax_add_props=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged notebooks make the conversion raise almost anything
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise NotebookError(
+            f"Expected a Jupyter notebook; {path} is none, or damaged: {reason}. Get another copy of the file."
+        ) from error
+    kernel, language = (notebook.metadata.get(key, {}) for key in ("kernelspec", "language_info"))
+    language = kernel.get("language") or language.get("name")
+    if str(language or "python").lower() not in ("python", "ipython", "python2", "python3"):
+        raise NotebookError(f"Expected a notebook in Python; {path} is in {language!s:.40}.")
+    return notebook, version
+
+
+def _upgraded(notebook, version):
+    """Give the notebook a kernel there is, and return the edits that concern it as a whole."""
+    edits = []
+    if version < 4:
+        edits.append(Edit(0, f"format version {version}", "format version 4", "JupyterLab opens no other"))
+    kernel = notebook.metadata.get("kernelspec", {}).get("name", "python3")
+    if kernel != "python3":
+        notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook.metadata.pop("language_info", None)
+        edits.append(Edit(0, f"kernel {kernel}", "kernel python3", "the kernel every Jupyter has"))
+    return edits
+
+
+def _code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _edit_cells(cells):
+    """Edit code cells in place, and return the edits."""
+    lines = [(cell, line.partition("#")[0]) for cell in cells for line in cell.source.split("\n")]
+    text = "\n".join(line for _, line in lines)
+    helped = next((n for n, (_, line) in enumerate(lines) if _HELPER.match(line)), None)
+    needs = next((n for n, (_, line) in enumerate(lines) if _USES_NAMES.search(line)), None)
+    # A notebook of TensorFlow 2 needs its eager mode, and none of the old names.
+    old = not _TENSORFLOW_2.search(text) and (helped is not None or bool(_TENSORFLOW_1.search(text)))
+    first = lines[needs][0] if old and needs is not None and (helped is None or needs < helped) else None
+    edits = []
+    for number, cell in enumerate(cells, start=1):
+        if cell is first:
+            line, source = "import nst_course.nst_utils", cell.source.split("\n")
+            edits.append(Edit(number, "", line, "this cell uses names that have gone from TensorFlow or SciPy"))
+            # A cell magic and imports from __future__ have to come first.
+            at = next((n for n, code in enumerate(source) if not re.match(r"#|%%|from __future__|\s*$", code)), 0)
+            cell.source = "\n".join([*source[:at], line, *source[at:]])
+        edits += _edit_cell(number, cell, old, own_xrange="xrange =" in text)
+    return edits
+
+
+def _edit_cell(number, cell, old, own_xrange):
+    edits, out, goes_on = [], [], False
+    for line in cell.source.split("\n"):
+        new, why = line, ""
+        if goes_on or _FETCHES.match(line):
+            new, why = f"# {line}" if goes_on else _commented(line), "it installs or fetches what was needed then"
+            goes_on = line.endswith("\\")
+        elif old and _HELPER.match(line):
+            new, why = _HELPER.sub(_helper_import, line), "the helper file, for today's packages"
+        elif not old and _MISC.match(line):
+            new, why = _commented(line), "scipy.misc has been empty for years and is gone in SciPy 2"
+        elif "xrange" in line and not own_xrange:
+            new, why = re.sub(r"\bxrange\b", "range", line), "Python 3 calls it range"
+        elif old and "tf.contrib" in line:
+            new, why = "", "tf.contrib has gone for good: change it by hand"
+        if why:
+            edits.append(Edit(number, line, new, why))
+        out.append(new or line)
+    cell.source = "\n".join(out)
+    if _syntax_error(cell.source):
+        source = _PRINT.sub(_print_call, cell.source)
+        if not _syntax_error(source):
+            pairs = zip(cell.source.split("\n"), source.split("\n"))
+            edits += [Edit(number, *pair, "Python 3 has print as a function") for pair in pairs if pair[0] != pair[1]]
+            cell.source = source
+    if error := _syntax_error(cell.source):
+        edits.append(Edit(number, error, "", "it is not Python 3: change it by hand"))
+    return edits
+
+
+def _commented(line):
+    """Comment a line out; where it may be all there is in a block, a `pass` takes its place."""
+    code = line.lstrip()
+    indent = line[: len(line) - len(code)]
+    return f"{indent}pass  # {code}" if indent else f"# {code}"
+
+
+def _helper_import(match):
+    indent, alias = match.groups()
+    if match[0].lstrip().startswith("from"):
+        return f"{indent}from nst_course.nst_utils import"
+    return f"{indent}import nst_course.nst_utils as" + ("" if alias else " nst_utils")
+
+
+def _print_call(match):
+    indent, what = match[1], match[2].rstrip()
+    return f'{indent}print({what} end=" ")' if what.endswith(",") else f"{indent}print({what})"
+
+
+def _syntax_error(source):
+    """Return the line that Python 3 does not understand, or an empty string."""
+    if source.startswith("%%"):
+        magic, _, source = source.partition("\n")
+        if not re.match(r"%%(?:time|timeit|capture)\b", magic):
+            return ""  # another language, perhaps
+    if len(source) > MAX_SOURCE:
+        return ""
+    lines = source.split("\n")
+    for n, line in enumerate(lines):
+        code = line.strip()
+        if _IPYTHON.match(code) or code.endswith("?"):
+            lines[n] = line[: len(line) - len(line.lstrip())] + "pass"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse("\n".join(lines))
+    except SyntaxError as error:
+        return (error.text or str(error)).strip()[:200]
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error)[:200] or "nesting too deep"
+    return ""
+
+
+#: A number with a point or an exponent, not part of a name, a version or an address.
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:(?:\d{1,40}\.\d{0,40}|\.\d{1,40})(?:e[-+]?\d{1,2})?|\d{1,40}e[-+]?\d{1,2})(?![\w.])", re.I
+)
+
+
+def _numbers(cell):
+    """Return the numbers in what a cell printed or showed, as text."""
+    texts = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and output.name == "stdout":
+            texts.append(output.text)
+        elif output.output_type in ("display_data", "execute_result"):
+            texts.append(output.data.get("text/plain", ""))
+    # Not those inside <...>, which say where an object lies in memory.
+    found = _NUMBER.finditer(re.sub(r"<[^<>]*>", "", "\n".join(texts)))
+    return tuple(match[0] for match in itertools.islice(found, MAX_NUMBERS))
+
+
+def _same(saved, now, tolerance):
+    """Compare two printed numbers by the digits that were printed."""
+    (digits, unit), (digits_now, unit_now) = map(_precision, (saved, now))
+    tolerance = max(tolerance, 1e-6 if min(digits, digits_now) < 12 else 1e-15)  # a few steps of float32, of float64
+    a, b = float(saved), float(now)
+    return abs(a - b) <= max(1.001 * max(unit, unit_now), tolerance * abs(a))
+
+
+def _precision(number):
+    """Return how many digits a printed number has, and what one unit in the last of them is worth."""
+    mantissa, _, exponent = number.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("+-").partition(".")
+    return len((whole + fraction).lstrip("0")), 10.0 ** (int(exponent or 0) - len(fraction))
+
+
+def _compare(number, saved, now):
+    """Compare a cell's saved numbers with those of the run."""
+    text = "".join(output.text for output in now.outputs if output.output_type == "stream")
+    errors = [f"{output.ename}: {output.evalue}" for output in now.outputs if output.output_type == "error"]
+    failed = any(output.output_type == "error" for output in saved.outputs)
+    tolerance = 5e-3 if re.search(r"^Iteration \d+", text, re.M) else 0
+    expected, found = _numbers(saved), _numbers(now)
+    if len(found) == len(expected):
+        again = [_same(*pair, tolerance) for pair in zip(expected, found)]
+    else:  # more or less was printed: numbers have moved, but keep their order
+        again = []
+        for value in expected:
+            at = next((n for n, other in enumerate(found) if _same(value, other, tolerance)), None)
+            again.append(at is not None)
+            found = found if at is None else found[at + 1 :]
+    return CellRun(
+        number,
+        expected,
+        tuple(again),
+        tuple(line for line in text.split("\n") if line.startswith(STAND_IN)),
+        errors[0] if errors and not failed else "",
+    )
