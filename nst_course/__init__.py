@@ -11,6 +11,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "arbitrary": ("ArbitraryStyle", "HubStyle", "StyleModelError", "load_arbitrary"),
+    "checks": (
+        "CheckError",
+        "check_content_cost",
+        "check_gram_matrix",
+        "check_layer_style_cost",
+        "check_model_nn",
+        "check_style_cost",
+        "check_total_cost",
+    ),
     "costs": (
         "compute_content_cost",
         "compute_gram_cost",

@@ -73,8 +73,21 @@ class Expected(NamedTuple):
         return " ".join(f"{value:.{digits}g}" for value in np.ravel(values))
 
 
-def _seeded(shape, seeds):
-    """Draw the course's test tensors. The graph seed is 1, the op seeds are those TensorFlow 1 gave these ops."""
+def seeded(shape, seeds):
+    """Draw the course's test tensors. The graph seed is 1, the op seeds are those TensorFlow 1 gave these ops.
+
+    Parameters
+    ----------
+    shape : list of int
+        Shape of each.
+    seeds : sequence of int
+        The op seed of each.
+
+    Returns
+    -------
+    list of tensor
+        Symbolic, in the default graph, whose seed is set.
+    """
     import tensorflow as tf
 
     tf.compat.v1.set_random_seed(1)
@@ -96,21 +109,21 @@ def _in_a_graph(measure):
 def _content():
     from .costs import compute_content_cost
 
-    return compute_content_cost(*_seeded([1, 4, 4, 3], (3, 9)))
+    return compute_content_cost(*seeded([1, 4, 4, 3], (3, 9)))
 
 
 @_in_a_graph
 def _gram():
     from .costs import gram_matrix
 
-    return gram_matrix(*_seeded([3, 2 * 1], (3,)))
+    return gram_matrix(*seeded([3, 2 * 1], (3,)))
 
 
 @_in_a_graph
 def _layer_style():
     from .costs import compute_layer_style_cost
 
-    return compute_layer_style_cost(*_seeded([1, 4, 4, 3], (3, 9)))
+    return compute_layer_style_cost(*seeded([1, 4, 4, 3], (3, 9)))
 
 
 def _total():

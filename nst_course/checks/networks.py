@@ -1,0 +1,300 @@
+"""The checks of the functions that work on a network: a tiny one, made here, in a session of its own."""
+
+import contextlib
+import inspect
+
+import numpy as np
+import tensorflow as tf
+
+from ..costs import compute_content_cost, compute_layer_style_cost, total_cost
+from ..session import load_vgg_model
+from ..weights import VGGWeights
+from .formulas import formulas
+from .running import CONFIG, Subject, is_tensor, rebind, untouched
+
+#: The course's layers and one more, so that 0.2 is no mean; each has a coefficient that tells it from the others.
+LAYERS = [("conv1_1", 0.1), ("conv2_1", 0.3), ("conv3_1", 0.15), ("conv4_1", 0.25), ("conv4_2", 0.05), ("conv5_1", 0.4)]
+tf1 = tf.compat.v1
+SIZE = (16, 12)
+STEPS = 4
+RATE = 2e-5
+
+HINTS = {
+    "no-coefficient": "The coefficients are forgotten: every layer counts alike. Look at what the loop takes out of "
+    "STYLE_LAYERS and does not use.",
+    "divided": "The sum was divided by the number of layers. The coefficients are the weights already; look for a "
+    "mean or a division.",
+    "hard-coded-coefficients": "Each layer counts 0.2, whatever STYLE_LAYERS says. Look for a number typed in where "
+    "the loop has a name for it.",
+    "only-last": "Only the last layer counts: the sum begins anew with every layer. Look at the assignment inside "
+    "the loop.",
+    "only-first": "Only the first layer counts: the loop ends after it. Look at how far the return line is indented.",
+    "one-layer": "The same layer was taken every time. Look at what stands between the brackets of model.",
+    "coefficient-squared": "The coefficients were applied twice. Look at where each one is used.",
+    "factor": "Every layer counts {factor:.4g} times what it should. Look for a constant, inside the loop and after "
+    "it.",
+    "weights": "The layers count {weights}, where STYLE_LAYERS says {wanted}. Look at how each layer's cost is added.",
+    "added": "{rest:.4g} is added to the layers' costs, whatever the picture is. Look at what the sum starts from, "
+    "and whether coefficients are added where they should be multiplied.",
+    "generated-for-both": "The cost is 0 for every picture: the generated picture's activations are used for both "
+    "sides. The style's are to be read once, in the session, while the style picture is the input; look at which of "
+    "the two is run.",
+    "style-for-both": "The cost is 0 for every picture and does not depend on it: the style's activations are used "
+    "for both sides. Those of the generated picture must stay a tensor; look at which of the two is run.",
+    "style-unknown": "None of the known mistakes gives this. Look at what the loop does for one layer: its "
+    "activations, the two arguments, the coefficient, the sum.",
+    "not-a-tensor": "The style cost came as a plain number: it was run, and no longer depends on the generated "
+    "picture, so that an optimiser cannot lower it. Look for a run or eval around the result.",
+    # model_nn
+    "cost-run": "train_step was never run, only costs were: they are computed, and nothing changes the picture. Look "
+    "at what sess.run is given inside the loop.",
+    "train-step-not-run": "train_step was never run in the session, so nothing changes the picture. Making or naming "
+    "an operation does not run it; look at the inside of the loop.",
+    "assign-not-run": "The optimiser did not start from input_image: the assign operation was made, but not run in "
+    "the session, it seems. Until it is run, the input holds what the initialiser gave it.",
+    "initialised-after-assign": "input_image was assigned, but the initialiser ran afterwards and put the input "
+    "back. Look at the order of the two.",
+    "wrong-start": "The optimiser started from another picture than input_image. Look at what is assigned to the "
+    "input.",
+    "assign-in-loop": "input_image was assigned again inside the loop, so that every step starts from the beginning. "
+    "What is done once belongs before the loop.",
+    "initialised-in-loop": "The initialiser was run again inside the loop: it puts the picture and the optimiser "
+    "back. What is done once belongs before the loop.",
+    "steps": "train_step ran {steps} times for num_iterations = {wanted}. Look at the range of the loop, and whether "
+    "train_step is run once more where the costs are printed.",
+    "one-step-earlier": "The picture is that of an earlier iteration: it was read before the last train_step, or in "
+    "the same run. Look at the order of the two inside the loop, and at what is returned.",
+    "returns-start": "What is returned is the picture it started from. Look at whether the input is read again after "
+    "train_step has run.",
+    "model_nn-tensor": "What is returned is a {kind}, not the picture's values. The input has to be run in the "
+    "session to become an array.",
+    "model_nn-unknown": "None of the known mistakes gives this. Go through the steps in order: initialise, assign, "
+    "then for each iteration train_step, then read the input.",
+}
+
+
+def _part(slug, /, name=None, **values):
+    return name or slug, HINTS[slug].format(**values) if values else HINTS[slug]
+
+
+def _weights():
+    # Larger kernels than usual, or little would come through average pooling to the last layers.
+    kernels = VGGWeights.random(7, widths=(3, 4, 4, 4, 4)).parameters
+    return VGGWeights({name: (1.8 * W, bias) for name, (W, bias) in kernels.items()})
+
+
+@contextlib.contextmanager
+def _network(session=tf1.Session):
+    """Give a session, a tiny VGG-19 and three pictures: content, style, start."""
+    with tf.Graph().as_default(), session(config=CONFIG) as sess:
+        model = load_vgg_model(_weights(), height=SIZE[0], width=SIZE[1])
+        rng = np.random.RandomState(4)
+        yield sess, model, [rng.uniform(-100, 100, (1, *SIZE, 3)).astype(np.float32) for _ in range(3)]
+
+
+def _assign(sess, model, picture):
+    # Fed in place of the initial value, so that nothing is added to the graph.
+    initializer = model["input"].initializer
+    sess.run(initializer, {initializer.inputs[1]: picture})
+
+
+def _named(fn, **values):
+    """Return those values that a function takes as arguments."""
+    parameters = inspect.signature(fn).parameters
+    return {name: value for name, value in values.items() if name in parameters}
+
+
+# --- compute_style_cost -----------------------------------------------------------------------------------------------
+
+STYLE = Subject("compute_style_cost", "style", "J_style")
+
+
+def check_style(fn):
+    """Check a compute_style_cost and return what is right about it, as a line."""
+    with untouched(), _network() as (sess, model, (_, style, _)):
+        outputs = [model[name] for name, _ in LAYERS]
+        coefficients = np.array([coefficient for _, coefficient in LAYERS])
+        rng = np.random.RandomState(6)
+        pictures = [rng.uniform(-60 * k, 40 * k, style.shape) for k in np.linspace(0.4, 2, 10)]
+        _assign(sess, model, style)
+        styles = sess.run(outputs)
+        costs = np.array([_layer_costs(sess, model, outputs, styles, picture) for picture in pictures])
+        rights = costs @ coefficients
+        expected = f"J_style = {rights[0]:.6g}"
+
+        _assign(sess, model, style)
+        ours = {"sess": sess, "model": model, "STYLE_LAYERS": LAYERS}
+        bound = rebind(fn, **ours, compute_layer_style_cost=compute_layer_style_cost)
+        result = STYLE.call(expected, bound, model, LAYERS, **_named(fn, sess=sess))
+        if not is_tensor(result):
+            (found,) = STYLE.read(expected, [result], sess)
+            raise STYLE.error(expected, f"J_style = {found:.6g}", _part("not-a-tensor"))
+
+        def cost(picture):
+            _assign(sess, model, picture)
+            return STYLE.read(expected, [result], sess)[0]
+
+        found = np.array([cost(picture) for picture in pictures])
+        if found.ndim > 1:
+            hint = ("shape", f"The style cost is one number; this one has shape {found.shape[1:]}. Look at the sum.")
+            raise STYLE.error(expected, f"an array of shape {found.shape[1:]}", hint)
+        if not np.allclose(found, rights, rtol=1e-4):
+            if np.abs(found).max() < 1e-6 * rights.max():
+                seen = np.isnan(cost(np.full_like(style, np.nan)))
+                parts = [_part("generated-for-both" if seen else "style-for-both")]
+            else:
+                parts = _style_parts(found, costs, coefficients)
+            raise STYLE.error(expected, f"J_style = {found[0]:.6g}", *parts)
+    return f"compute_style_cost: right, {expected} on a tiny network"
+
+
+def _layer_costs(sess, model, outputs, styles, picture):
+    _assign(sess, model, picture)
+    formula = formulas()["compute_layer_style_cost"]
+    return [formula.right(pair) for pair in zip(styles, sess.run(outputs))]
+
+
+def _style_parts(found, costs, coefficients):
+    """Solve for what each layer counts, and say what is wrong with that."""
+    scale = costs.max(axis=0)
+    design = np.column_stack([costs / scale, np.ones(len(costs))])
+    solution = np.linalg.lstsq(design, found, rcond=None)[0]
+    if not np.allclose(design @ solution, found, rtol=1e-3):
+        return [_part("style-unknown", "unknown")]
+    weights, rest = solution[:-1] / scale, solution[-1]
+    n, ones = len(weights), np.ones(len(weights))
+    first, last = np.eye(n)[[0, -1]]
+    known = {
+        (): coefficients,
+        ("no-coefficient",): ones,
+        ("divided",): coefficients / n,
+        ("no-coefficient", "divided"): ones / n,
+        ("hard-coded-coefficients",): 0.2 * ones,
+        ("coefficient-squared",): coefficients**2,
+        ("only-last",): coefficients * last,
+        ("only-last", "no-coefficient"): last,
+        ("only-first",): coefficients * first,
+        ("only-first", "no-coefficient"): first,
+        **{("one-layer",) * (k + 1): coefficients.sum() * row for k, row in enumerate(np.eye(n))},
+    }
+    parts = []
+    if abs(rest) > 1e-3 * np.abs(found).max():
+        parts = [_part("added", rest=rest)]
+    for slugs, wanted in known.items():
+        if np.allclose(weights, wanted, atol=1e-2 * np.abs(wanted).max()):
+            return [*map(_part, dict.fromkeys(slugs)), *parts]
+    factor = weights[0] / coefficients[0]
+    if np.allclose(weights, factor * coefficients, rtol=1e-2):
+        return [_part("factor", factor=factor), *parts]
+    shown, wanted = (" ".join(f"{value:.3g}" for value in values) for values in (weights, coefficients))
+    return [_part("weights", weights=shown, wanted=wanted), *parts]
+
+
+# --- model_nn ---------------------------------------------------------------------------------------------------------
+
+MODEL_NN = Subject("model_nn", "model_nn", "generated_image")
+
+
+class _WatchedSession(tf1.Session):
+    """A session that notes after each run what was run and what the picture is then."""
+
+    variable, events = None, ()
+
+    def run(self, fetches, *args, **kwargs):
+        """Run, and take the note."""
+        result = super().run(fetches, *args, **kwargs)
+        if self.variable is not None:
+            names = {getattr(fetch, "name", None) for fetch in tf.nest.flatten(fetches)}
+            self.events.append((names, super().run(self.variable)))
+        return result
+
+    def watch(self, variable):
+        """Begin to take notes."""
+        self.variable, self.events = variable, []
+
+
+def check_model(fn):
+    """Check a model_nn and return what is right about it, as a line."""
+    with untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
+        costs = _costs(sess, model, content, style)
+        # Unlike Adam's, this step is in proportion to the gradient, so that rounding stays as small as it was; and it
+        # has a variable of its own, which has to be initialised.
+        train_step = tf1.train.MomentumOptimizer(RATE, 0.9).minimize(costs["J"], var_list=[model["input"]])
+        given = {"model": model, "train_step": train_step, **costs}
+        wanted = _wanted(model, train_step, start)
+        J = _cost_of(sess, model, costs["J"], wanted)
+        expected = f"the picture after {STEPS} steps from input_image, J = {J:.6g}"
+
+        # As in the course, where the style picture is the last one that was assigned.
+        _assign(sess, model, style)
+        sess.watch(model["input"])
+        bound = rebind(fn, sess=sess, save_image=lambda *args, **kwargs: None, **given)
+        result = MODEL_NN.call(expected, bound, sess, start.copy(), STEPS, **_named(fn, **given))
+        sess.variable = None
+        if not isinstance(result, np.ndarray):
+            kind = type(result).__name__
+            raise MODEL_NN.error(expected, f"a {kind}", _part("model_nn-tensor", "type", kind=kind))
+        if result.shape != wanted.shape:
+            hint = ("shape", f"The picture keeps its shape {wanted.shape}. Look at what is returned.")
+            raise MODEL_NN.error(expected, f"an array of shape {result.shape}", hint)
+        near = 1e-3 * np.abs(wanted - start).max()
+        if not np.abs(result - wanted).max() < near:
+            found = f"a picture with J = {_cost_of(sess, model, costs['J'], result):.6g}"
+            part = _model_part(sess.events, start, result, train_step.name, costs["J"].name, near)
+            raise MODEL_NN.error(expected, found, part)
+    return f"model_nn: right, J = {J:.6g} after {STEPS} steps on a tiny network"
+
+
+def _costs(sess, model, content, style):
+    """Build the costs as the course does."""
+    _assign(sess, model, content)
+    J_content = compute_content_cost(sess.run(model["conv2_1"]), model["conv2_1"])
+    _assign(sess, model, style)
+    J_style = compute_layer_style_cost(sess.run(model["conv1_1"]), model["conv1_1"])
+    return {"J": total_cost(J_content, J_style), "J_content": J_content, "J_style": J_style}
+
+
+def _wanted(model, train_step, start):
+    """Return the picture that is expected."""
+    with tf1.Session(config=CONFIG) as sess:
+        sess.run(tf1.global_variables_initializer())
+        _assign(sess, model, start)
+        for _ in range(STEPS):
+            sess.run(train_step)
+        return sess.run(model["input"])
+
+
+def _cost_of(sess, model, J, picture):
+    _assign(sess, model, picture)
+    return sess.run(J)
+
+
+def _model_part(events, start, result, train_step, J, near):
+    """Say from the pictures after each run what went wrong."""
+
+    def same(a, b):
+        return np.abs(a - b).max() < near
+
+    trained = [i for i, (names, _) in enumerate(events) if train_step in names]
+    pictures = [picture for _, picture in events]
+    if not trained:
+        return _part("cost-run" if any(J in names for names, _ in events) else "train-step-not-run")
+    before = pictures[: trained[0]]
+    if not before or not same(before[-1], start):
+        if any(same(picture, start) for picture in before):
+            return _part("initialised-after-assign")
+        initial = not before or not before[-1].any()
+        return _part("assign-not-run" if initial else "wrong-start")
+    for i in range(trained[0] + 1, len(pictures)):
+        if i not in trained and not same(pictures[i], pictures[i - 1]):
+            if same(pictures[i], start):
+                return _part("assign-in-loop")
+            if not pictures[i].any():
+                return _part("initialised-in-loop")
+    if len(trained) != STEPS:
+        return _part("steps", steps=len(trained), wanted=STEPS)
+    if same(result, start):
+        return _part("returns-start")
+    if any(same(result, picture) for picture in pictures):
+        return _part("one-step-earlier")
+    return _part("model_nn-unknown", "unknown")
