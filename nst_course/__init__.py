@@ -35,6 +35,7 @@ _HOMES = {
     "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),
     "feedforward.training": ("Training", "train"),
     "feedforward.transform_net": ("TransformNet",),
+    "grading": ("Graded", "Mistake", "grade"),
     "images": (
         "ImageError",
         "denormalize_image",

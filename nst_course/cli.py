@@ -33,7 +33,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (ValueError, ArithmeticError, OSError, LayerNotFoundError) as error:
+    except (ValueError, ArithmeticError, OSError, LayerNotFoundError, ModuleNotFoundError) as error:
         print(f"nst-course: {error}", file=sys.stderr)
         return 1
 
@@ -124,6 +124,11 @@ def _parser():
     )
 
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
+    grade = verb("grade", _grade, "grade all submissions of an nbgrader course folder, and list the commonest mistakes")
+    grade.add_argument("folder", help="the course folder, with submitted/STUDENT/ASSIGNMENT/")
+    grade.add_argument("--jobs", type=_count, metavar="N", help="submissions that run at once (one per processor)")
+    grade.add_argument("--time", type=float, default=600, metavar="S", help="seconds for a submission (%(default)s)")
+    grade.add_argument("--memory", type=float, default=4, metavar="GB", help="memory for a submission (%(default)s)")
     notebook = verb("notebook", _notebook, "open JupyterLab at the notebooks")
     notebook.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
 
@@ -396,6 +401,28 @@ def _print_table(course_run):
     for needed, names in unchecked.items():
         print(f"Not checked: {', '.join(names)}. Needed: {needed}.")
     return status
+
+
+def _grade(args):
+    from tqdm import tqdm
+
+    from .grading import grade, printable
+
+    with tqdm(unit="submission", desc="Grading") as bar:
+
+        def callback(result, total):
+            bar.total = total
+            bar.update()
+
+        limits = {"time_limit": args.time, "memory_limit": args.memory * 1e9}
+        results = grade(args.folder, jobs=args.jobs, **limits, callback=callback)
+    width = max(len(f"{result.student} {result.assignment}") for result in results)
+    for result in results:
+        name = printable(f"{result.student} {result.assignment}").ljust(width)
+        print(f"{name}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {printable(result.status)}")
+    folder = pathlib.Path(args.folder).resolve()
+    print(f"Table: {folder / 'grades.csv'}\nMistakes: {folder / 'mistakes.html'}")
+    return 0
 
 
 def _notebook(args):

@@ -145,7 +145,7 @@ def check_style(fn):
             else:
                 parts = _style_parts(found, costs, coefficients)
             raise STYLE.error(expected, f"J_style = {found[0]:.6g}", *parts)
-    return f"compute_style_cost: right, {expected} on a tiny network"
+    return f"compute_style_cost: right, J_style = {rights[0]:.4g} on a tiny network"
 
 
 def _layer_costs(sess, model, outputs, styles, picture):
@@ -242,7 +242,7 @@ def check_model(fn):
             found = f"a picture with J = {_cost_of(sess, model, costs['J'], result):.6g}"
             part = _model_part(sess.events, start, result, train_step.name, costs["J"].name, near)
             raise MODEL_NN.error(expected, found, part)
-    return f"model_nn: right, J = {J:.6g} after {STEPS} steps on a tiny network"
+    return f"model_nn: right, J = {J:.4g} after {STEPS} steps on a tiny network"
 
 
 def _costs(sess, model, content, style):

@@ -1,0 +1,318 @@
+"""A class of misbehaving submissions, of an assignment so small that TensorFlow is not needed."""
+
+import csv
+import pathlib
+import shutil
+import textwrap
+import time
+
+import nbformat
+import psutil
+import pytest
+
+pytest.importorskip("nbgrader")
+
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from nbgrader.plugins import CsvExportPlugin
+from traitlets.config import Config
+
+from nst_course import cli, grading
+from nst_course.grading import GRADED, Graded, Mistake, grade
+
+PROJECT = pathlib.Path(__file__).parent.parent
+
+# Beside the source notebook: it raises what the project's checks raise.
+CHECKS = """
+class CheckError(AssertionError):
+    pass
+
+
+def check(function, right):
+    for x in (2, 5):
+        if function(x) != right(x):
+            slug = "x/added" if function(5) == 7 else "x/other+more"
+            raise CheckError(f"{function.__name__}: {slug}\\nexpected {right(x)}\\nfound {function(x)}\\nMind <this>.")
+"""
+
+
+def code(source, name=None, points=None, **changes):
+    cell = nbformat.v4.new_code_cell(textwrap.dedent(source).strip())
+    if name:
+        data = {"grade": points is not None, "grade_id": name, "locked": points is not None, "schema_version": 3}
+        data |= {"solution": points is None, "task": False} | ({} if points is None else {"points": points}) | changes
+        cell.metadata["nbgrader"] = data
+    return cell
+
+
+def notebook(*cells, kernel="python3"):
+    nb = nbformat.v4.new_notebook(cells=list(cells))
+    nb.metadata["kernelspec"] = {"display_name": "Python", "language": "python", "name": kernel}
+    return nb
+
+
+TWICE = code("def twice(x):\n    return 2 * x", "twice")
+SQUARE = code("def square(x):\n    return x * x", "square")
+BLANK = [
+    code("def twice(x):\n    raise NotImplementedError()", "twice"),
+    code("def square(x):\n    raise NotImplementedError()", "square"),
+]
+TESTS = [
+    code("import tiny\n\ntiny.check(twice, lambda x: 2 * x)", "twice-test", 1),
+    code("import tiny\n\ntiny.check(square, lambda x: x * x)", "square-test", 2),
+]
+
+
+def written(twice=TWICE, square=SQUARE, tests=TESTS, **settings):
+    cells = [
+        cell if isinstance(cell, dict) else code(cell, name) for cell, name in ((twice, "twice"), (square, "square"))
+    ]
+    return notebook(cells[0], tests[0], cells[1], tests[1], **settings)
+
+
+def tagged(cell):
+    cell = nbformat.from_dict(cell)
+    cell.metadata["tags"] = ["skip-execution"]
+    return cell
+
+
+def body(*lines):
+    """A solution of `square` that does something before it answers."""
+    return "def square(x):\n" + textwrap.indent("\n".join(lines) + "\nreturn x * x", "    ")
+
+
+WRONG_TWICE = "def twice(x):\n    return x + 2"
+WRONG_SQUARE = "def square(x):\n    return x * x * x"
+
+# What they hand in, the points they should get of 3, and what the status says beside "graded".
+CLASS = {
+    "perfect": (written(), 3, GRADED),
+    "blank": (written(*BLANK), 0, GRADED),
+    "added": (written(WRONG_TWICE), 2, GRADED),
+    "cubed": (written(square=WRONG_SQUARE), 1, GRADED),
+    "both wrong": (written(WRONG_TWICE, WRONG_SQUARE), 0, GRADED),
+    "tests edited": (written(*BLANK, tests=[code("1", "twice-test", 1), code("2", "square-test", 9)]), 0, GRADED),
+    "tests deleted": (notebook(BLANK[1]), 0, GRADED),  # and a solution
+    "tests skipped": (written(*BLANK, tests=[tagged(cell) for cell in TESTS]), 0, GRADED),
+    "syntax error": (written("def twice(x)\n    return 2 * x"), 2, GRADED),
+    "other kernel": (written(kernel="julia-1.6"), 3, GRADED),
+    "stderr": (written(square=body("import sys", "print('a note', file=sys.stderr)")), 3, GRADED),
+    "half a character": (written(square=SQUARE.source + "\n\nprint('\\ud800')"), 3, GRADED),
+    "<b>=1+1": (written(WRONG_TWICE), 2, GRADED),
+    "loop": (written(body("while True:", "    pass").replace("square", "twice")), 2, "a cell was interrupted"),
+    "stubborn loop": (
+        written(square=body("import signal", "signal.signal(signal.SIGINT, signal.SIG_IGN)", "while True: pass")),
+        1,
+        "a cell was interrupted",
+    ),
+    "memory hog": (
+        written(square=body("hog = [bytearray(b'x' * 10**7) for _ in range(10**6)]")),
+        1,
+        "more than 0.4 GB",
+    ),
+    "print flood": (written(square=body("while True: print('x' * 100)")), 1, "a cell was interrupted"),
+    # The kernel ends a moment after the cell has asked for it.
+    "exit": (written(TWICE.source + "\n\nimport time\nexit()\ntime.sleep(0.5)"), 0, "kernel ended"),
+    "exit at once": (written(square=body("import os", "os._exit(0)")), 1, "kernel ended"),
+    "kills its runner": (
+        written(square=body("import os, signal", "os.kill(os.getppid(), signal.SIGKILL)")),
+        0,
+        "was killed",
+    ),
+    "writes outside": (
+        written(square=body("import os", "for p in ('../a', '~/b', 'c'): open(os.path.expanduser(p), 'w').close()")),
+        3,
+        "outside its folder: ~/b, ../a",
+    ),
+    "leaves a process": (
+        written(
+            square=body("import subprocess", "subprocess.Popen(['sleep', '98765'], start_new_session=True)"),
+        ),
+        3,
+        GRADED,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """A course folder with the small assignment, generated, and the project's own settings."""
+    root = tmp_path_factory.mktemp("course")
+    source = root / "source" / "small"
+    source.mkdir(parents=True)
+    nbformat.write(written(), source / "functions.ipynb")
+    (source / "tiny.py").write_text(CHECKS)
+    settings = (PROJECT / "notebooks/assignment/nbgrader_config.py").read_text()
+    (root / "nbgrader_config.py").write_text(f"{settings}\nc.Execute.timeout = 3\n")
+    nbgrader(root, "generate_assignment", "small")
+    return root
+
+
+def nbgrader(root, verb, *args):
+    api = NbGraderAPI(config=Config({"CourseDirectory": {"root": str(root)}}))
+    result = getattr(api, verb)(*args)
+    assert result["success"], result
+
+
+@pytest.fixture(scope="module")
+def course(generated, tmp_path_factory):
+    return shutil.copytree(generated, tmp_path_factory.mktemp("class") / "course")
+
+
+@pytest.fixture(scope="module")
+def graded(course):
+    """The class, graded once; a submission's result by student."""
+    for student, (nb, *_) in CLASS.items():
+        folder = course / "submitted" / student / "small"
+        folder.mkdir(parents=True)
+        nbformat.write(nb, folder / "functions.ipynb")
+    (course / "submitted/cut off/small").mkdir(parents=True)
+    (course / "submitted/cut off/small/functions.ipynb").write_text('{"cells": [')
+    (course / "submitted/empty/small").mkdir(parents=True)
+    (course / "submitted/perfect/other").mkdir()
+    nbformat.write(written(), course / "submitted/perfect/other/functions.ipynb")
+    before = {path: path.read_bytes() for path in (course / "submitted").rglob("*") if path.is_file()}
+    seen = []
+    results = grade(course, jobs=4, time_limit=30, memory_limit=4e8, callback=lambda *args: seen.append(args))
+    assert {path: path.read_bytes() for path in (course / "submitted").rglob("*") if path.is_file()} == before
+    assert sorted(result for result, _ in seen) == results and {total for _, total in seen} == {len(results)}
+    return {(result.student, result.assignment): result for result in results}
+
+
+@pytest.mark.parametrize("student", CLASS)
+def test_score_and_status(graded, course, student):
+    _, score, status = CLASS[student]
+    result = graded[student, "small"]
+    assert (result.score, result.max_score) == (score, 3)
+    assert status in result.status and (status == GRADED) == (result.status == GRADED)
+    with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
+        assert gradebook.find_submission("small", student).score == score
+    assert (course / "autograded" / student / "small" / "functions.ipynb").stat().st_size < 3e6
+
+
+@pytest.mark.parametrize(
+    "student, assignment, status",
+    [("cut off", "small", "JSON"), ("empty", "small", "No notebooks"), ("perfect", "other", "'other'")],
+)
+def test_what_cannot_be_graded_is_said(graded, student, assignment, status):
+    result = graded[student, assignment]
+    assert result.score == 0 and status in result.status
+
+
+def test_mistakes_are_those_of_the_checks(graded):
+    hint = "expected 10\nfound 7\nMind <this>."
+    assert graded["perfect", "small"].mistakes == ()
+    assert graded["added", "small"].mistakes == (Mistake("twice: x/added", hint),)
+    assert [mistake.name for mistake in graded["both wrong", "small"].mistakes] == [
+        "twice: x/added",
+        "square: x/other+more",
+    ]
+    not_written = ["twice-test: NotImplementedError", "square-test: NotImplementedError"]
+    for student in ("blank", "tests edited", "tests skipped"):
+        assert [mistake.name for mistake in graded[student, "small"].mistakes] == not_written
+
+
+def test_page_of_mistakes(graded, course):
+    page = (course / "mistakes.html").read_text()
+    blank = page.index("square-test: NotImplementedError")
+    added = page.index("<td>3</td><td>twice: x/added</td><td><pre>expected 10\nfound 7\nMind &lt;this&gt;.</pre></td>")
+    other = page.index("<td>2</td><td>square: x/other+more</td>")
+    assert added < other < blank  # which three did not write, but no check has named that
+    assert "&lt;b&gt;=1+1" in page and "<b>" not in page
+
+
+def test_table(graded, course):
+    with open(course / "grades.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(graded)
+    by_student = {row["student"]: row for row in rows if row["assignment"] == "small"}
+    assert by_student["cubed"]["score"] == "1.0" and by_student["cubed"]["max_score"] == "3.0"
+    assert by_student["both wrong"]["mistakes"] == "twice: x/added; square: x/other+more"
+
+
+def test_nothing_is_left_running(graded):
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "98765" in (p.info["cmdline"] or ())]
+
+
+def test_nbgrader_goes_on_from_here(graded, course, tmp_path):
+    nbgrader(course, "generate_feedback", "small", "added")
+    feedback = (course / "feedback/added/small/functions.html").read_text()
+    assert "twice: x/added" in feedback and "2.0" in feedback
+    with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
+        export = CsvExportPlugin()
+        export.to = str(tmp_path / "all.csv")
+        export.export(gradebook)
+    with open(tmp_path / "all.csv", newline="") as file:
+        scores = {row["student_id"]: row["score"] for row in csv.DictReader(file)}
+    assert scores["added"] == "2.0" and scores["cut off"] == "0.0"
+
+
+def test_a_second_grading(course_of_two, monkeypatch, capsys):
+    """A worse second submission loses the first one's points; what reaches into the class folder is noticed."""
+    spoiler = course_of_two / "submitted/spoiler/small/functions.ipynb"
+    with pytest.warns(UserWarning, match="1 changed, among them submitted/changed.txt"):
+        assert cli.main(["grade", str(course_of_two), "--jobs", "2", "--time", "30"]) == 0
+    printed = capsys.readouterr().out
+    assert "first small         3 of 3" in printed and "mistakes.html" in printed
+    assert (course_of_two / "autograded/first/small/functions.ipynb").is_file()
+
+    spoiler.unlink()
+    (course_of_two / "submitted/first/small/functions.ipynb").write_text("{}")
+    assert cli.main(["grade", str(course_of_two)]) == 0
+    assert "first small         0 of 3" in capsys.readouterr().out
+    assert not (course_of_two / "autograded/first").exists() or not any((course_of_two / "autograded/first").iterdir())
+
+
+@pytest.fixture
+def course_of_two(generated, tmp_path):
+    root = shutil.copytree(generated, tmp_path / "two")
+    changes = body(f"open({str(root / 'submitted/changed.txt')!r}, 'w').close()")
+    for student, nb in (("first", written()), ("spoiler", written(square=changes))):
+        (root / "submitted" / student / "small").mkdir(parents=True)
+        nbformat.write(nb, root / "submitted" / student / "small" / "functions.ipynb")
+    return root
+
+
+@pytest.fixture
+def endless(tmp_path):
+    nbformat.write(notebook(code("while True: pass"), TESTS[0]), tmp_path / "endless.ipynb")
+    return tmp_path
+
+
+def test_time_limit(endless):
+    with grading._Runner(1, {"cell_seconds": 100, "seconds": 3, "memory": 1e9}) as runner:
+        status, seconds, _ = runner.submit(endless).result()
+    assert status == "the submission took more than 3 s" and seconds >= 3
+    assert [mistake.name for mistake in grading.find_mistakes(endless)] == ["twice-test: TimeLimit"]
+
+
+def test_an_interrupted_grading_stops_what_runs(endless):
+    with pytest.raises(KeyboardInterrupt):
+        with grading._Runner(1, {"cell_seconds": 100, "seconds": 100, "memory": 1e9}) as runner:
+            future, waiting = runner.submit(endless), runner.submit(endless)
+            while not [p for p in psutil.Process().children(recursive=True) if "ipykernel_launcher" in p.cmdline()]:
+                time.sleep(0.1)
+            raise KeyboardInterrupt
+    assert future.result()[0] == "the process that ran it was killed" and waiting.cancelled()
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize("name", ["jobs", "time_limit", "memory_limit"])
+def test_limits_are_positive(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name} must be above 0; found 0"):
+        grade(tmp_path, **{name: 0})
+
+
+def test_a_folder_that_is_no_course(tmp_path, capsys):
+    assert cli.main(["grade", str(tmp_path)]) == 1
+    assert "nbgrader generate_assignment" in capsys.readouterr().err
+    (tmp_path / "gradebook.db").touch()
+    assert cli.main(["grade", str(tmp_path)]) == 1
+    assert "Expected submissions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["=cmd", "+1", "-1", "@x"])
+def test_a_name_is_no_formula(tmp_path, name):
+    grading.write_grades(tmp_path / "grades.csv", [Graded(name, "small", -1.0, 3.0, "a\nb")])
+    row = (tmp_path / "grades.csv").read_text().splitlines()[1]
+    assert row.startswith(f"'{name},small,-1.0,3.0,a?b,")
