@@ -20,7 +20,7 @@ from nst_course import cli, save_image
 from nst_course.weights import TEACHING_WEIGHTS, repository_folder
 
 #: conv3_1 for the content, as it is the deepest layer of the teaching weights that has learned anything.
-OPTIONS = "--size 128 --content-layer relu3_1 --alpha 7.5 --beta 2 --variation 0.005 --learning-rate 0.002 --seed 0"
+OPTIONS = "--size 128 --content-layer relu3_1 --alpha 7.5 --beta 10 --variation 0.015 --learning-rate 0.002 --seed 0"
 
 
 def photographs(folder):

@@ -106,7 +106,7 @@ CLASS = {
         "a cell was interrupted",
     ),
     "memory hog": (
-        written(square=body("hog = [bytearray(b'x' * 10**7) for _ in range(10**6)]")),
+        written(square=body("hog = [b'x' * 10**8 for _ in range(10**4)]")),
         1,
         "more than 0.4 GB",
     ),

@@ -20,8 +20,13 @@ from nst_course import (
     Training,
     VGGWeights,
     cli,
+    compute_gram_cost,
+    features,
     load_network,
+    load_weights,
+    normalized_gram_matrix,
     read_image,
+    reshape_and_normalize_image,
     save_image,
     train,
 )
@@ -328,7 +333,8 @@ def test_several_devices_take_the_steps_of_one(folder, trained, tmp_path, reques
     for devices in ("2", "workers"):
         net = load_network(tmp_path / f"{devices}.npz")
         for a, b in zip(net.parameters, trained[1].parameters):
-            np.testing.assert_allclose(a, b, atol=2e-4)
+            # A step is about 1e-3 for each; where a gradient is nearly 0, rounding decides on its direction.
+            assert np.abs(a - b).mean() < 3e-5
 
 
 # --- nst-course train ---
@@ -347,3 +353,40 @@ def test_the_command(folder, style, tmp_path, capsys):
     words[words.index(folder)] = tmp_path / "empty"
     assert cli.main(list(map(str, words))) == 1
     assert "there are none in" in capsys.readouterr().err
+
+
+# --- the network of our own ---
+
+
+def test_our_network_paints_in_its_style(request):
+    root = request.config.rootpath
+    file = root / "pretrained-model" / "brush_strokes.npz"
+    assert file.stat().st_size <= 7e6
+    content, style = (read_image(root / "images" / f"{name}.png") for name in ("glass_pyramid", "brush_strokes"))
+    painting = load_network(file).apply(content)
+    network = features(load_weights(), ["conv1_1", "conv2_1", "conv3_1"])
+
+    def grams(image):
+        return [normalized_gram_matrix(a) for a in network(reshape_and_normalize_image(image)).values()]
+
+    of_style, of_content, of_painting = map(grams, (style, content, painting))
+    for S, C, G in zip(of_style, of_content, of_painting):
+        assert compute_gram_cost(S, G) < 0.5 * compute_gram_cost(S, C)
+    grey, painted = (image.mean(axis=2).ravel() for image in (content, painting))
+    assert np.corrcoef(grey, painted)[0, 1] > 0.5
+
+
+def test_our_network_was_trained_by_its_script(request):
+    file = request.config.rootpath / "pretrained-model" / "train_brush_strokes.py"
+    spec = importlib.util.spec_from_file_location("script", file)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    options = dict(zip(script.OPTIONS.split()[::2], script.OPTIONS.split()[1::2]))
+    settings = load_network(file.with_name("brush_strokes.npz")).settings
+    objective = settings["objective"]
+    assert objective["content_layers"] == [[options.pop("--content-layer"), 1.0]]
+    assert settings["optimizer"]["learning_rate"] == float(options.pop("--learning-rate"))
+    for name, value in options.items():
+        name = name.strip("-")
+        assert (objective if name in objective else settings)[name] == float(value)
+    assert settings["pictures"] == 6 and settings["skipped"] == 0 and settings["steps"] >= 1000
