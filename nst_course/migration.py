@@ -5,6 +5,7 @@ runs nothing. `run_notebook` runs the new one and says which of the old one's sa
 """
 
 import ast
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -35,12 +36,13 @@ _TENSORFLOW_1 = re.compile(
     r"|squared_difference|to_float|assign|get_variable|variable_scope|train\.\w+Optimizer)\b"
 )
 _TENSORFLOW_2 = re.compile(r"\bGradientTape\b|\bEagerTensor\b|@tf\.function\b")
-_HELPER = re.compile(r"^(\s*)(?:from\s+nst_utils\s+import\b|import\s+nst_utils\b(\s+as\b)?)")
+_STAR = re.compile(r"^\s*from\s+(?!__)(\w+)\s+import\s+\*", re.M)
 _MISC = re.compile(r"^\s*(?:import\s+scipy\.misc\b|from\s+scipy\.misc\s+import\b|from\s+scipy\s+import\s+misc\b)")
 _USES_NAMES = re.compile(r"\bscipy\.misc\b|\bfrom\s+scipy\s+import\s+misc\b|\b(?:tf|tensorflow)\.\w")
 _FETCHES = re.compile(
     r"^\s*(?:[!%]\s*(?:sudo\s+)?(?:pip3?|conda|apt|apt-get|wget|curl|git|gdown|kaggle|python3?\s+-m\s+pip)\b"
-    r"|%tensorflow_version\b|(?:from|import)\s+google\.colab\b|(?:drive\.mount|files\.upload)\()"
+    r"|%tensorflow_version\b|(?:from|import)\s+google\.colab\b"
+    r"|(?:\w+\s*=\s*)?(?:drive\.mount|files\.(?:upload|download))\()"
 )
 _PRINT = re.compile(r"^([ \t]*)print[ \t]+(?![=(\s])(.*)$", re.M)
 _IPYTHON = re.compile(r"[!%?]|\w+\s*=\s*[!%]")
@@ -151,7 +153,8 @@ def run_notebook(old, new):
     old : str or path-like
         The old notebook, with its saved outputs.
     new : str or path-like
-        The notebook that `migrate` made of it. It is run in its own folder, where its relative paths lead.
+        The notebook that `migrate` made of it. It is run in its own folder, where its relative paths lead; if it names
+        the folder ``output/`` there, that is made.
 
     Returns
     -------
@@ -168,21 +171,24 @@ def run_notebook(old, new):
     Notes
     -----
     Compared are numbers with a decimal point or an exponent, in printed text and values shown. Two are equal if they
-    differ by no more than one unit in the last digit of the shorter one, or by 1e-6 of it where that is shorter than 12
-    digits, hence float32. The costs of a run ("Iteration 20 : ...") may differ by 5e-3.
+    differ by no more than one unit in the last digit of the shorter one, or by 1e-6 of it where that is shorter than 13
+    digits, hence float32 or printed by Python 2. The costs of a run ("Iteration 20 : ...") may differ by 5e-3.
     """
     import nbclient
     import nbformat
     from jupyter_client.kernelspec import NoSuchKernel
 
     saved, (notebook, _) = _read(old)[0], _read(new)
+    folder = pathlib.Path(new).resolve().parent
+    if any("output/" in cell.source for cell in _code_cells(notebook)):
+        (folder / "output").mkdir(exist_ok=True)  # the course had it, and a copy's own save_image makes none
     client = nbclient.NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
         interrupt_on_timeout=True,
         allow_errors=True,
         extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(pathlib.Path(new).resolve().parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     try:
         client.execute(env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ})
@@ -248,7 +254,8 @@ def _edit_cells(cells):
     """Edit code cells in place, and return the edits."""
     lines = [(cell, line.partition("#")[0]) for cell in cells for line in cell.source.split("\n")]
     text = "\n".join(line for _, line in lines)
-    helped = next((n for n, (_, line) in enumerate(lines) if _HELPER.match(line)), None)
+    helper = _helper(text)
+    helped = next((n for n, (_, line) in enumerate(lines) if helper.match(line)), None)
     needs = next((n for n, (_, line) in enumerate(lines) if _USES_NAMES.search(line)), None)
     # A notebook of TensorFlow 2 needs its eager mode, and none of the old names.
     old = not _TENSORFLOW_2.search(text) and (helped is not None or bool(_TENSORFLOW_1.search(text)))
@@ -261,24 +268,33 @@ def _edit_cells(cells):
             # A cell magic and imports from __future__ have to come first.
             at = next((n for n, code in enumerate(source) if not re.match(r"#|%%|from __future__|\s*$", code)), 0)
             cell.source = "\n".join([*source[:at], line, *source[at:]])
-        edits += _edit_cell(number, cell, old, own_xrange="xrange =" in text)
+        edits += _edit_cell(number, cell, helper if old else None, own_xrange="xrange =" in text)
     return edits
 
 
-def _edit_cell(number, cell, old, own_xrange):
+def _helper(text):
+    """Return the pattern of an import of the helper file, which some copies call by another name."""
+    name = "nst_utils"
+    if name not in text and "load_vgg_model(" in text and "def load_vgg_model(" not in text:
+        name = next((star for star in _STAR.findall(text) if importlib.util.find_spec(star) is None), name)
+    return re.compile(rf"^(\s*)(?:from\s+(?!nst_course\b)(?:\w+\.)*{name}\s+import\b|import\s+{name}\b(\s+as\b)?)")
+
+
+def _edit_cell(number, cell, helper, own_xrange):
+    """Edit a code cell in place, and return the edits; `helper` is None in a notebook that is not of TensorFlow 1."""
     edits, out, goes_on = [], [], False
     for line in cell.source.split("\n"):
         new, why = line, ""
         if goes_on or _FETCHES.match(line):
             new, why = f"# {line}" if goes_on else _commented(line), "it installs or fetches what was needed then"
             goes_on = line.endswith("\\")
-        elif old and _HELPER.match(line):
-            new, why = _HELPER.sub(_helper_import, line), "the helper file, for today's packages"
-        elif not old and _MISC.match(line):
+        elif helper and helper.match(line):
+            new, why = helper.sub(_helper_import, line), "the helper file, for today's packages"
+        elif not helper and _MISC.match(line):
             new, why = _commented(line), "scipy.misc has been empty for years and is gone in SciPy 2"
         elif "xrange" in line and not own_xrange:
             new, why = re.sub(r"\bxrange\b", "range", line), "Python 3 calls it range"
-        elif old and "tf.contrib" in line:
+        elif helper and "tf.contrib" in line:
             new, why = "", "tf.contrib has gone for good: change it by hand"
         if why:
             edits.append(Edit(number, line, new, why))
@@ -296,9 +312,11 @@ def _edit_cell(number, cell, old, own_xrange):
 
 
 def _commented(line):
-    """Comment a line out; where it may be all there is in a block, a `pass` takes its place."""
+    """Comment a line out; `pass` takes its place where it may be all there is in a block, `{}` the place of uploads."""
     code = line.lstrip()
     indent = line[: len(line) - len(code)]
+    if upload := re.match(r"\w+\s*=\s*(?=files\.upload\()", code):
+        return f"{indent}{upload[0]}{{}}  # {code}"
     return f"{indent}pass  # {code}" if indent else f"# {code}"
 
 
@@ -360,7 +378,7 @@ def _numbers(cell):
 def _same(saved, now, tolerance):
     """Compare two printed numbers by the digits that were printed."""
     (digits, unit), (digits_now, unit_now) = map(_precision, (saved, now))
-    tolerance = max(tolerance, 1e-6 if min(digits, digits_now) < 12 else 1e-15)  # a few steps of float32, of float64
+    tolerance = max(tolerance, 1e-6 if min(digits, digits_now) < 13 else 1e-15)  # a few steps of float32, of float64
     a, b = float(saved), float(now)
     return abs(a - b) <= max(1.001 * max(unit, unit_now), tolerance * abs(a))
 

@@ -1,25 +1,30 @@
 """What the course's helper file gave, so that an old copy of the notebook runs on today's packages.
 
 **Importing this module changes the running program**: TensorFlow turns to graphs, gets the names of TensorFlow 1 back
-and numbers random operations as it did then, and `scipy.misc` can read pictures again. It is meant for the old notebook
-alone, where ``from nst_course.nst_utils import *`` takes the place of ``from nst_utils import *``
-(``nst-course migrate`` writes it). Nothing else in the library imports it, and `undo` takes it back.
+and numbers random operations as it did then; `scipy.misc` can read pictures again; and where a picture or the weights
+are missing, others stand in. It is meant for the old notebook alone, where ``from nst_course.nst_utils import *`` takes
+the place of ``from nst_utils import *`` (``nst-course migrate`` writes it). Nothing else in the library imports it, and
+`undo` takes it back.
 
 References
 ----------
 "Art Generation with Neural Style Transfer", course assignment, 2017-2021, written for TensorFlow 1.x.
 """
 
+import functools
 import os
 import pathlib
 import sys
 import types
 import warnings
 
+import imageio
+import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy
 import scipy.io
+import skimage.io
 import tensorflow as tf
 from matplotlib.pyplot import imshow
 from PIL import Image
@@ -192,16 +197,45 @@ def imread(name, flatten=False, mode=None):
     ImageError
         If the file is not a picture, or damaged.
     """
-    if pathlib.Path(name).is_file():
-        picture = images.read_image(name)
-    else:
-        style = any(word in pathlib.Path(name).name.lower() for word in _STYLES)
-        own = repository_folder("images") / ("brush_strokes.png" if style else "glass_pyramid.png")
-        picture = images.read_image(_stand_in(name, own))
-        picture = images.resize_image(picture, width=CONFIG.IMAGE_WIDTH, height=CONFIG.IMAGE_HEIGHT)
+    picture = images.read_image(name) if pathlib.Path(name).is_file() else _stand_in_picture(name)
     if mode is not None:
         picture = np.array(Image.fromarray(picture).convert(mode))
     return np.array(Image.fromarray(picture).convert("F")) if flatten else picture
+
+
+def imresize(arr, size, interp="bilinear", mode=None):
+    """Resize a picture, as `scipy.misc.imresize` did until SciPy 1.2.
+
+    Parameters
+    ----------
+    arr : ndarray, shape (n_H, n_W, 3) or (n_H, n_W)
+        uint8 as it is; values of another type are spread over 0 .. 255.
+    size : int, float or tuple
+        The new height and width; or, as one number, percent (int) or the fraction (float) of the old ones.
+    interp : str, optional
+        ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or ``"lanczos"``.
+    mode : str, optional
+        Convert to another of Pillow's modes first, such as ``"RGB"``.
+
+    Returns
+    -------
+    ndarray of uint8
+
+    Raises
+    ------
+    ValueError
+        If it is no picture, or there is no such way of interpolating.
+    """
+    picture = Image.fromarray(_spread(arr))
+    picture = picture if mode is None else picture.convert(mode)
+    if np.ndim(size) == 0:
+        factor = size / 100 if isinstance(size, (int, np.integer)) else size
+        width, height = (int(side * factor) for side in picture.size)
+    else:
+        height, width = size[:2]
+    if interp.upper() not in Image.Resampling.__members__:
+        raise ValueError(f"Expected 'nearest', 'bilinear', 'bicubic' or 'lanczos'; found {interp!r}. Choose another.")
+    return np.array(picture.resize((width, height), Image.Resampling[interp.upper()]))
 
 
 def imsave(name, arr):
@@ -221,11 +255,40 @@ def imsave(name, arr):
     OSError
         If the file cannot be written.
     """
-    arr = np.asarray(arr)
-    if arr.dtype != np.uint8:
-        low, high = np.min(arr), np.max(arr)
-        arr = np.rint((arr - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    arr = _spread(arr)
     images.save_image(name, np.repeat(arr[:, :, np.newaxis], 3, axis=2) if arr.ndim == 2 else arr)
+
+
+def _spread(arr):
+    """Return a picture as uint8; values of another type are spread over 0 .. 255."""
+    arr = np.asarray(arr)
+    if arr.dtype == np.uint8:
+        return arr
+    low, high = np.min(arr), np.max(arr)
+    return np.rint((arr - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+def _stand_in_picture(missing):
+    """Read one of the library's pictures in place of one that is missing."""
+    style = any(word in pathlib.Path(missing).name.lower() for word in _STYLES)
+    own = repository_folder("images") / ("brush_strokes.png" if style else "glass_pyramid.png")
+    picture = images.read_image(_stand_in(missing, own))
+    return images.resize_image(picture, width=CONFIG.IMAGE_WIDTH, height=CONFIG.IMAGE_HEIGHT)
+
+
+def _or_else(read, stand_in):
+    """Return `read`, but with `stand_in` called in its place where the file is missing."""
+
+    @functools.wraps(read)
+    def read_or_else(*args, **kwargs):
+        try:
+            return read(*args, **kwargs)
+        except FileNotFoundError:
+            if not args:
+                raise
+            return stand_in(args[0])
+
+    return read_or_else
 
 
 def _stand_in(missing, path):
@@ -254,10 +317,32 @@ def _patches():
 
     yield random_seed, "get_seed", numbered_by_place
 
+    # A quotient of numbers stayed a number; today's, a float64 tensor, cannot be mixed with float32 ones.
+    divide = tf.divide
+    yield tf, "divide", lambda x, y, name=None: divide(x, y, name) if name or tf.is_tensor(x) else x / y
+
+    def as_object(tensor, dtype=None, copy=None):
+        # NumPy's functions left a tensor to its operators: np.power(A, 2) was A ** 2.
+        array = np.empty((), object)
+        array[()] = tensor
+        return array
+
+    yield tf.Tensor, "__array__", as_object
+
     # A module of our own: SciPy's has been empty for years, warns when it is imported, and is gone in SciPy 2.
     misc = types.ModuleType("scipy.misc")
-    misc.imread, misc.imsave = imread, imsave
+    misc.imread, misc.imresize, misc.imsave = imread, imresize, imsave
     yield scipy, "misc", misc
+
+    # Copies that do without the helper file, or without `scipy.misc`, read with these.
+    for module in (imageio, skimage.io):
+        yield module, "imread", _or_else(module.imread, _stand_in_picture)
+    yield Image, "open", _or_else(Image.open, lambda name: Image.fromarray(_stand_in_picture(name)))
+    # It calls Image.open, but not for a PNG, which it reads as 0 to 1.
+    mpl_imread = matplotlib.image.imread
+    yield matplotlib.image, "imread", _or_else(mpl_imread, lambda name: _stand_in_picture(name) / np.float32(255))
+    loadmat = scipy.io.loadmat
+    yield scipy.io, "loadmat", _or_else(loadmat, lambda name: loadmat(_stand_in(name, find_weights())))
 
 
 def _patch():
@@ -291,7 +376,7 @@ _undo = _patch()
 
 
 def undo():
-    """Take back what importing this module has changed: every name, the numbering, `scipy.misc`, and eager mode.
+    """Take back what importing this module has changed: every name, the numbering, the readers, and eager mode.
 
     Importing the module again changes nothing; restart the program for that. Calling `undo` twice does no harm.
 

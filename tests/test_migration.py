@@ -50,7 +50,10 @@ COPY = [
         "from nst_utils import *\nimport tensorflow as tf"
     ),
     code('model = load_vgg_model("pretrained-model/imagenet-vgg-verydeep-19.mat")\nprint(sorted(model)[:2])'),
-    code('content_image = scipy.misc.imread("images/louvre.jpg")\nimshow(content_image)\nprint content_image.shape'),
+    code(
+        'content_image = scipy.misc.imread("images/louvre.jpg")\nimshow(content_image)\nprint content_image.shape\n'
+        'plt.imsave("output/own.png", content_image)'
+    ),
     code(
         "def compute_content_cost(a_C, a_G):\n    m, n_H, n_W, n_C = a_G.get_shape().as_list()\n"
         "    return tf.reduce_sum(tf.squared_difference(a_C, a_G)) / tf.to_float(4 * n_H * n_W * n_C)"
@@ -162,7 +165,9 @@ def test_the_command_says_what_it_did(rerun):
         ("x = 1\n  \nfrom  nst_utils import CONFIG", "x = 1\n  \nfrom nst_course.nst_utils import CONFIG"),
         ("import nst_utils", "import nst_course.nst_utils as nst_utils"),
         ("import nst_utils as u", "import nst_course.nst_utils as u"),
+        ("from course.nst_utils import *", HELPER),
         ("# from nst_utils import *", "# from nst_utils import *"),
+        ("from nst_course.nst_utils import *", HELPER),
         # Names that have gone are used before the helper is imported, or without it.
         ("import scipy.misc\nfrom nst_utils import *", f"{NAMES}\nimport scipy.misc\n{HELPER}"),
         ("import tensorflow as tf\nfrom nst_utils import *", f"import tensorflow as tf\n{HELPER}"),
@@ -174,6 +179,7 @@ def test_the_command_says_what_it_did(rerun):
         ("if True:\n    !wget http://x/y.mat", "if True:\n    pass  # !wget http://x/y.mat"),
         ("%tensorflow_version 1.x", "# %tensorflow_version 1.x"),
         ("from google.colab import drive\ndrive.mount('/d')", "# from google.colab import drive\n# drive.mount('/d')"),
+        ("up = files.upload()\nfiles.download('a')", "up = {}  # up = files.upload()\n# files.download('a')"),
         ("!ls images\n%cd ..\nx = !ls\nlen?", "!ls images\n%cd ..\nx = !ls\nlen?"),
         # Python 2.
         ("print 'a', 1\nprint", "print('a', 1)\nprint"),
@@ -196,6 +202,16 @@ def test_edits(tmp_path, cell, expected):
     assert source == expected
     assert bool(edits) == (source != cell)
     assert all(edit.cell == 1 and edit.why for edit in edits)
+
+
+@pytest.mark.parametrize(
+    "own, line",
+    [("", HELPER), ("def load_vgg_model(path):\n    pass\n", "from my_functions import *")],
+)
+def test_a_helper_file_by_another_name(tmp_path, own, line):
+    cell = f"from math import *\nfrom my_functions import *\n{own}model = load_vgg_model(path)\nsess = tf.Session()"
+    (source,), _ = migrated(tmp_path, cell)
+    assert source.removeprefix(f"{NAMES}\n") == cell.replace("from my_functions import *", line)
 
 
 def test_names_are_imported_where_they_are_first_used(tmp_path):

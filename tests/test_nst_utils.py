@@ -7,17 +7,19 @@ import pytest
 PROGRAM = """
     import sys, warnings
     import numpy as np
-    import matplotlib.pyplot, scipy.io
+    import imageio, matplotlib.pyplot as plt, scipy.io, skimage.io
     import tensorflow as tf
+    from PIL import Image
     import nst_course
     from tensorflow.python.framework import random_seed
 
     def state():
-        modules = (tf, tf.train, tf.nn, tf.random, tf.image, tf.summary, scipy, random_seed)
-        return [dict(vars(module)) for module in modules], sys.modules.get("scipy.misc"), tf.executing_eagerly()
+        things = (tf, tf.train, tf.nn, tf.random, tf.image, tf.summary, tf.Tensor, random_seed)
+        things += (scipy, scipy.io, imageio, skimage.io, plt.matplotlib.image, Image)
+        return [dict(vars(thing)) for thing in things], sys.modules.get("scipy.misc"), tf.executing_eagerly()
 
     tf.compat.v1, nst_course.load_vgg_model, nst_course.gram_matrix, nst_course.stylize, nst_course.NotebookError
-    tf.train, tf.nn, tf.random, tf.image, tf.summary
+    tf.train, tf.nn, tf.random, tf.image, tf.summary, Image.init()
     assert not hasattr(tf, "Session") and tf.executing_eagerly()
     assert tf.constant(1.0).numpy() == 1  # eager mode has been used
     before = state()
@@ -58,6 +60,12 @@ PROGRAM = """
     pool = tf.nn.avg_pool(x, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
     assert pool.shape.as_list() == [1, 4, 4, 3]
 
+    # A quotient of numbers stays a number, and NumPy's functions leave a tensor to its operators.
+    assert tf.divide(1, 4) == 0.25 and tf.divide(x, 2, name="half").name == "half:0"
+    with tf.Session() as sess:
+        results = sess.run([np.power(x, 2), np.square(2 - x), tf.divide(3, x)], {x: np.full(x.shape, 4.0)})
+    assert [result.flat[0] for result in results] == [16, 4, 0.75]
+
     # The helper file's own functions, for a size of the notebook's choice.
     assert (CONFIG.IMAGE_WIDTH, CONFIG.IMAGE_HEIGHT, CONFIG.COLOR_CHANNELS, CONFIG.NOISE_RATIO) == (400, 300, 3, 0.6)
     assert CONFIG.MEANS.ravel().tolist() == [123.68, 116.779, 103.939]
@@ -90,6 +98,33 @@ PROGRAM = """
     assert imread("grey.png").tolist() == [[[0] * 3, [128] * 3], [[255] * 3, [255] * 3]]
     imsave("grey.png", np.zeros((2, 2)))
 
+    # Sizes come height first; one number is percent if it is whole, else a fraction.
+    from scipy.misc import imresize
+    assert imresize(picture, (30, 40)).shape == imresize(picture, (30, 40, 3)).shape == (30, 40, 3)
+    assert imresize(picture, 50).shape == imresize(picture, 0.5).shape == (150, 200, 3)
+    assert imresize(np.array([[0.0, 1.0]]), (2, 4), "nearest").tolist() == [[0, 0, 255, 255]] * 2
+    assert imresize(picture, 10, mode="L").shape == (30, 40)
+    try:
+        imresize(picture, 10, "none")
+    except ValueError as error:
+        assert "found 'none'" in str(error)
+    else:
+        raise AssertionError
+
+    # Other readers read what there is, and have the same picture where there is none.
+    content = imread("images/louvre.jpg")
+    assert np.allclose(plt.imread("images/louvre.png"), content / 255)
+    for read in (imageio.imread, skimage.io.imread, plt.imread, Image.open):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # imageio's, of its next version
+            assert (np.array(read("images/louvre.jpg")) == content).all()
+            assert np.array(read("output/a.png")).shape == (300, 400, 3)
+    assert (imageio.v3.imread("output/a.png") == picture).all()
+    layers = scipy.io.loadmat("pretrained-model/imagenet-vgg-verydeep-19.mat")["layers"]
+    assert layers[0][2][0][0][0][0] == "conv1_2"
+    scipy.io.savemat("own.mat", {"x": 3})
+    assert scipy.io.loadmat("own")["x"] == 3
+
     # Taken back: all but eager mode while the default graph is in use.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -100,7 +135,7 @@ PROGRAM = """
     after = state()
     for old, new in zip(before[0], after[0]):
         changed = {name for name in old.keys() | new.keys() if old.get(name) is not new.get(name)}
-        assert not changed, (new["__name__"], changed)
+        assert not changed, (new.get("__name__"), changed)
     assert before[1:] == after[1:]
     assert isinstance(tf.zeros([2]).shape[0], int)
     nst_utils.undo()
@@ -116,7 +151,7 @@ def test_what_it_gives_and_takes_back(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("all held\n")
-    assert done.stdout.count("Stand-in: there is no ") == 4
+    assert done.stdout.count("Stand-in: there is no ") == 11
 
 
 @pytest.mark.parametrize("module", ["migration", "cli"])
