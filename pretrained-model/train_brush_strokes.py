@@ -35,7 +35,7 @@ def photographs(folder):
 def main():
     """Train, or go on with it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", default="6000", metavar="N", help="steps in all (%(default)s)")
+    parser.add_argument("--steps", default="4250", metavar="N", help="steps in all (%(default)s)")
     parser.add_argument("-o", "--output", default="output/brush_strokes.npz", help="network to write (%(default)s)")
     args = parser.parse_args()
     output = pathlib.Path(args.output)
