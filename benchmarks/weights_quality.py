@@ -5,8 +5,8 @@ the real blocks 1 to 3 with random blocks 4 and 5: with the course's settings, o
 stylize` does unless told otherwise. The score of a result is the distance between its Gram matrices (per location) and
 the style's, over the distance between the content picture's and the style's: 0 is the style's statistics, 1 the
 photograph's. It is taken at conv1_1, conv2_1 and conv3_1 of the real network; the mean of the three is reported. The
-demand on the teaching weights is a mean of at most 0.14 with at most one pair above 0.3; the exit status is 1 when it is
-not met. With the course's settings the 24 pairs take about an hour.
+demand on the teaching weights is a mean of at most 0.14 with at most one pair above 0.3; the exit status is 1 when it
+is not met. With the course's settings the 24 pairs take about an hour.
 
     NST_COURSE_TEST_DATA=... python benchmarks/weights_quality.py [--preset fast] [--weights FILE]
     python benchmarks/weights_quality.py --contact-sheet FILE
