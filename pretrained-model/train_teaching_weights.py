@@ -1,26 +1,34 @@
 """Train the teaching weights: a narrow VGG-19 that paints, from nothing but the installed packages.
 
-The network is built layer after layer, each on what the one before it makes of crops of drawn textures and of the
+First the network is built layer after layer, each on what the one before it makes of crops of drawn textures and of the
 photographs that ship with scikit-image and scikit-learn. The style layers conv1_1, conv2_1 and conv3_1 are found by
 clustering: their kernels are the centres of whitened 3 x 3 patches, each with both signs [1]_. The others hand on
-what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it almost without rectifying. Every channel
-is centred and brought to unit variance, and the layers are then scaled so that the course's settings (alpha 10,
-beta 40, Adam 2.0, 200 iterations) need no retuning. There is no gradient descent in it: training the same layers to
-tell textures apart painted no better.
+what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it almost without rectifying.
+
+Then the layers up to conv3_1 are trained for what they are for. Each step paints a photograph in a style with the
+course's Adam, compares the result with the style in a second network, which was built like the first and is not
+trained, and follows the gradient of that distance through all the iterations of the painting, back to the kernels
+[2]_. Styles are photographs painted over with strokes or in other colours, and drawn textures. What improves is mostly
+how far a painting gets in the course's 200 iterations.
 
 No pretrained network is used anywhere, neither to start from nor to measure against.
 
     python train_teaching_weights.py                            # the file, beside this script
     python train_teaching_weights.py --quick --output quick.mat   # to see that it works
 
+A training that is cut short goes on when it is started again.
+
 References
 ----------
 .. [1] A. Coates and A. Y. Ng, "Learning Feature Representations with K-means", in Neural Networks: Tricks of the
    Trade, 2012.
+.. [2] D. Maclaurin, D. Duvenaud and R. P. Adams, "Gradient-based Hyperparameter Optimization through Reversible
+   Learning", ICML 2015.
 """
 
 import argparse
 import os
+import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -32,11 +40,16 @@ import skimage.data
 import skimage.draw
 import skimage.transform
 import tensorflow as tf
+from matplotlib.cbook import get_sample_data
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_sample_images
 from tqdm import tqdm
 
-from nst_course import VGGWeights
+from nst_course import VGGWeights, forward, read_image
+from nst_course._files import whole_file
+from nst_course.costs import compute_gram_cost, normalized_gram_matrix
+from nst_course.graphs import Kernels
+from nst_course.optimizers import Adam
 from nst_course.vgg import NETWORKS
 from nst_course.weights import IMAGENET_MEAN, TEACHING_WEIGHTS
 
@@ -55,7 +68,7 @@ CLUSTERED = {"conv1_1": 3e-3, "conv2_1": 3e-2, "conv3_1": 1e-2}
 # passes on what it gets.
 OFFSET = {"conv1_2": 3.0, "conv2_2": 3.0, "conv3_1": 0.0}
 DEFAULT_OFFSET = 0.3
-# Root mean square of each layer's activations in the file. The style cost grows with the fourth
+# Root mean square of each layer's activations when it is built. The style cost grows with the fourth
 # power of it and the content cost with the square, so this is where the layers' shares are set; a
 # ReLU network lets them be chosen freely.
 SCALE = {"conv3_1": 150.0, "conv4_1": 30.0, "conv4_2": 50.0, "conv5_1": 20.0}
@@ -66,6 +79,16 @@ TILE = 160  # side of a texture
 CROP = 64  # side of a sample
 CROPS = 64  # samples the layers are built on
 PATCHES = 20000  # patches that are clustered
+
+TRAINED = NAMES[: NAMES.index("conv3_1") + 1]
+JUDGES = 3  # networks that compare paintings with styles
+# How much the layers of a judge count. Matching conv1_1 is easy, conv3_1 is what a painting gets to last.
+JUDGED = {"conv1_1": 0.2, "conv2_1": 0.5, "conv3_1": 2.0}
+SIDE = 112  # of a painting, in pixels
+ITERATIONS = 100  # of a painting
+STEPS = 900  # paintings
+LEARNING_RATE = 2e-3  # of the training, in root mean squares of a layer's parameters
+SAVED_EVERY = 25  # steps
 
 
 # ----------------------------------------------------------------------------------------- textures
@@ -154,6 +177,36 @@ def cells(rng):
     return distance / distance.max() if kind == 1 else np.clip(distance / rng.uniform(2, 8), 0, 1)
 
 
+def lay_strokes(rng, picture, turn, length, width, cover, colour):
+    """Lay short brush strokes over each other, in place.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Where the randomness comes from.
+    picture : ndarray, shape (n, n, 3)
+        What is painted on.
+    turn : ndarray, shape (n, n)
+        Direction of the strokes, in radians.
+    length, width : float
+        Size of a stroke, in pixels; the width is half of it.
+    cover : float
+        How many strokes lie over a pixel on average.
+    colour : callable
+        From row and column to the colour of a stroke.
+    """
+    n = len(picture)
+    for _ in range(int(cover * n**2 / (length * 2 * width))):
+        y, x = rng.uniform(0, n, 2)
+        angle = turn[int(y), int(x)]
+        dy, dx = np.sin(angle), np.cos(angle)
+        corners = [(-1, -1), (-1, 1), (1, 1), (1, -1)]
+        rows = [y + a * length / 2 * dy + b * width * dx for a, b in corners]
+        cols = [x + a * length / 2 * dx - b * width * dy for a, b in corners]
+        rr, cc = skimage.draw.polygon(rows, cols, (n, n))
+        picture[rr, cc] = colour(int(y), int(x))
+
+
 def strokes(rng):
     """Draw short brush strokes laid over each other along a flow, painted straight in colour."""
     colours = palette(rng, 10)
@@ -161,16 +214,11 @@ def strokes(rng):
     turn = rng.uniform(0, np.pi) + rng.choice([0.3, 1.5, 5.0]) * clouds(rng, 2.5)
     tone = clouds(rng, 2.2)
     picture = np.ones((TILE, TILE, 3)) * colours[rng.integers(10)]
-    for _ in range(int(2.5 * TILE**2 / (length * 2 * width))):
-        y, x = rng.uniform(0, TILE, 2)
-        iy, ix = int(y), int(x)
-        dy, dx = np.sin(turn[iy, ix]), np.cos(turn[iy, ix])
-        corners = [(-1, -1), (-1, 1), (1, 1), (1, -1)]
-        rows = [y + a * length / 2 * dy + b * width * dx for a, b in corners]
-        cols = [x + a * length / 2 * dx - b * width * dy for a, b in corners]
-        rr, cc = skimage.draw.polygon(rows, cols, (TILE, TILE))
-        pick = np.clip(int(tone[iy, ix] * 9.99 + rng.normal(0, 1.2)), 0, 9)
-        picture[rr, cc] = colours[pick] + rng.normal(0, 0.03, 3)
+
+    def colour(y, x):
+        return colours[np.clip(int(tone[y, x] * 9.99 + rng.normal(0, 1.2)), 0, 9)] + rng.normal(0, 0.03, 3)
+
+    lay_strokes(rng, picture, turn, length, width, 2.5, colour)
     return picture
 
 
@@ -194,25 +242,37 @@ def photographs():
     d = skimage.data
     colour = [d.astronaut(), d.coffee(), d.chelsea(), d.rocket(), d.hubble_deep_field(), d.retina()]
     colour += [d.immunohistochemistry(), d.stereo_motorcycle()[0], *load_sample_images().images]
+    colour.append(read_image(get_sample_data("grace_hopper.jpg", asfileobj=False)))
     grey = [d.brick(), d.grass(), d.gravel(), d.camera(), d.coins(), d.moon()]
     colour = [np.asarray(p[..., :3], np.float32) / 255 for p in colour]
     return colour, [np.asarray(p, np.float32) / 255 for p in grey]
 
 
+def cut(rng, source, low, high, side):
+    """Cut a square out of a picture, `low` to `high` of its shorter side wide, and bring it to `side` pixels."""
+    width = int(rng.uniform(low, high) * min(source.shape[:2]))
+    y, x = (rng.integers(0, n - width + 1) for n in source.shape[:2])
+    region = skimage.transform.resize(source[y : y + width, x : x + width], (side, side), anti_aliasing=True)
+    return region[:, ::-1] if rng.uniform() < 0.5 else region
+
+
+def recolour(rng, region):
+    """Give the same shapes other colours."""
+    return region @ rng.dirichlet((0.4, 0.4, 0.4), 3).T
+
+
+def any_photograph(rng, colour, grey):
+    """Choose a photograph, sometimes a grey one in a palette's colours."""
+    if rng.uniform() < 0.15:
+        return colourise(grey[rng.integers(len(grey))], palette(rng), smooth=True)
+    return colour[rng.integers(len(colour))]
+
+
 def photograph_texture(rng, colour, grey):
     """Cut a region out of a photograph, at a random size, sometimes mirrored or in other colours."""
-    if rng.uniform() < 0.15:
-        source = colourise(grey[rng.integers(len(grey))], palette(rng), smooth=True)
-    else:
-        source = colour[rng.integers(len(colour))]
-    side = int(rng.uniform(0.25, 0.8) * min(source.shape[:2]))
-    y, x = (rng.integers(0, n - side + 1) for n in source.shape[:2])
-    region = source[y : y + side, x : x + side]
-    region = skimage.transform.resize(region, (TILE, TILE), anti_aliasing=True)
+    region = cut(rng, any_photograph(rng, colour, grey), 0.25, 0.8, TILE)
     if rng.uniform() < 0.5:
-        region = region[:, ::-1]
-    if rng.uniform() < 0.5:  # other colours for the same shapes
-        region = region @ rng.dirichlet((0.4, 0.4, 0.4), 3).T
+        region = recolour(rng, region)
     return np.clip(0.5 + (region - 0.5) * rng.uniform(0.7, 1.3) + rng.normal(0, 0.05), 0, 1)
 
 
@@ -303,8 +363,8 @@ def patch_kernels(pictures, count, floor, rng):
     return np.concatenate([kernels, -kernels], axis=1).reshape(3, 3, n_C, count)
 
 
-def build(textures, seed):
-    """Make all layers, each on the activations of the one before it.
+def build(textures, seed, layers=None, last=NAMES[-1]):
+    """Make the layers that are missing, each on the activations of the one before it.
 
     Parameters
     ----------
@@ -312,65 +372,205 @@ def build(textures, seed):
         What the network learns from.
     seed : int
         Of everything random.
+    layers : dict of (W, b), optional
+        The first layers, if there are any yet.
+    last : str, optional
+        The last layer to make.
 
     Returns
     -------
     layers : dict of (W, b)
-        float32. Over the crops the layers are built on, every channel has unit variance before its ReLU and its
-        `OFFSET` as mean.
+        float32. Over the crops the layers are built on, every channel has the same variance before its ReLU, and its
+        mean is `OFFSET` standard deviations; a layer's root mean square after it is its `SCALE`.
     """
     rng = np.random.default_rng([seed, 2])
-    image = samples(textures, rng)
-    layers = {}
-    for name in tqdm(NAMES, desc="layers", unit="layer"):
-        c_out = WIDTHS[name]
-        image = pool_before(name, image)
-        c_in = image.shape[3]
+    layers, image = dict(layers or {}), samples(textures, rng)
+    for name in tqdm(NAMES[len(layers) : NAMES.index(last) + 1], desc="layers", unit="layer"):
+        # What the network makes of the crops by now, pooled where a block has ended.
+        a = [image, *forward(Kernels(layers, "VGG-19"), image).values()][-1]
+        c_in, c_out = a.shape[3], WIDTHS[name]
         if name in CLUSTERED:
-            pictures = textures if name == "conv1_1" else image.numpy()
+            pictures = textures if name == "conv1_1" else a.numpy()
             kernel = patch_kernels(pictures, c_out, CLUSTERED[name], rng)
         else:
             kernel = 0.7 * rng.normal(0, np.sqrt(2 / (9 * c_in)), (3, 3, c_in, c_out))
             same = np.arange(min(c_in, c_out))
             kernel[1, 1, same, same] += 1
-        raw = tf.nn.conv2d(image, tf.constant(kernel, tf.float32), 1, "SAME")
+        raw = tf.nn.conv2d(a, tf.constant(kernel, tf.float32), 1, "SAME")
         mean, variance = (v.numpy().astype(float) for v in tf.nn.moments(raw, (0, 1, 2)))
         # The added part keeps a channel that hardly ever answers from being blown up.
         gain = 1 / np.sqrt(variance + 1e-3 * variance.mean())
         bias = OFFSET.get(name, DEFAULT_OFFSET) - mean * gain
-        layers[name] = (kernel * gain).astype(np.float32), bias.astype(np.float32)
-        image = convolve(image, *layers[name])
+        size = np.sqrt(np.mean(np.maximum(raw.numpy() * gain + bias, 0) ** 2))
+        scale = SCALE.get(name, DEFAULT_SCALE) / size
+        layers[name] = (kernel * gain * scale).astype(np.float32), (bias * scale).astype(np.float32)
     return layers
 
 
-def pool_before(name, image):
-    """Pool by average if the layer begins a block."""
-    return tf.nn.avg_pool2d(image, 2, 2, "SAME") if name.endswith("_1") and name != "conv1_1" else image
+# ----------------------------------------------------------------------------------------- training
 
 
-def convolve(image, kernel, bias):
-    """Compute one layer, ReLU included."""
-    return tf.nn.relu(tf.nn.conv2d(image, tf.constant(kernel, tf.float32), 1, "SAME") + bias.astype(np.float32))
+def painted(rng, picture):
+    """Paint a picture over with strokes in its own colours, along its edges or all one way."""
+    smooth = ndi.gaussian_filter(picture.mean(2), 3)
+    along_y, along_x = np.gradient(smooth)
+    turn = np.arctan2(along_x, -along_y) if rng.uniform() < 0.6 else np.full(smooth.shape, rng.uniform(0, np.pi))
+    length, width, unlike = rng.uniform(4, 20), rng.uniform(1, 3.5), rng.uniform(0.01, 0.1)
+    colours = ndi.gaussian_filter(picture, (width, width, 0))
+
+    def colour(y, x):
+        return colours[y, x] + rng.normal(0, unlike) + rng.normal(0, unlike / 2, 3)
+
+    result = picture.copy()
+    lay_strokes(rng, result, turn + rng.normal(0, 0.2, turn.shape), length, width, rng.uniform(1, 2.5), colour)
+    return ndi.gaussian_filter(result, (0.5, 0.5, 0)) if rng.uniform() < 0.5 else result
+
+
+def draw_pair(rng, textures, photos):
+    """Draw a content picture, a style and the noise of a painting.
+
+    Most styles are photographs in other colours: matching one photograph to another is about as hard as matching it to
+    a painting, while drawn textures and strokes are easy.
+
+    Returns
+    -------
+    content, style, noise : tensor of float32, shape (1, SIDE, SIDE, 3)
+        Content and style as the network takes them, the noise as the course draws it.
+    """
+    content, kind = cut(rng, photos[0][rng.integers(len(photos[0]))], 0.5, 1, SIDE), rng.uniform()
+    if kind < 0.13:
+        style = cut(rng, textures[1 + 2 * rng.integers(len(textures) // 2)] / 255, 0.75, 1, SIDE)
+    else:
+        style = cut(rng, any_photograph(rng, *photos), 0.3, 1, SIDE)
+        if rng.uniform() < 0.3:
+            style = recolour(rng, style)
+        if rng.uniform() < 0.5:
+            style = 0.5 + (style - 0.5) * rng.uniform(0.5, 1.2) + rng.uniform(-0.16, 0.16) + rng.normal(0, 0.04, 3)
+        if kind < 0.26:
+            style = painted(rng, np.clip(style, 0, 1))
+    pictures = [255 * np.clip(p, 0, 1) - IMAGENET_MEAN for p in (content, style)]
+    noise = rng.uniform(-20, 20, (SIDE, SIDE, 3))
+    return tuple(tf.constant(p[None], tf.float32) for p in (*pictures, noise))
+
+
+def grams(layers, image):
+    """Compute the Gram matrices of a picture at the layers that are trained and judged."""
+    activations = forward(Kernels(layers, "VGG-19"), image)
+    return {name: normalized_gram_matrix(activations[name]) for name in JUDGED}
+
+
+def paint(layers, content, style, noise):
+    """Paint with the style layers alone, by the course's Adam, in a way that can be differentiated."""
+    targets, adam = grams(layers, style), Adam()
+
+    def step(t, x, m, v):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            cost = tf.add_n([compute_gram_cost(targets[name], G) for name, G in grams(layers, x).items()])
+        g = tape.gradient(cost, x)
+        m = adam.beta_1 * m + (1 - adam.beta_1) * g
+        v = adam.beta_2 * v + (1 - adam.beta_2) * g * g
+        rate = adam.learning_rate * tf.sqrt(1 - adam.beta_2**t) / (1 - adam.beta_1**t)
+        # The root of 0 has no derivative.
+        return t + 1, x - rate * m / (tf.sqrt(v + 1e-20) + adam.epsilon), m, v
+
+    x = 0.6 * noise + 0.4 * content
+    start = tf.constant(1.0), x, tf.zeros_like(x), tf.zeros_like(x)
+    return tf.while_loop(lambda *_: True, step, start, maximum_iterations=ITERATIONS)[1]
+
+
+def distance(judge, result, content, style):
+    r"""Compare a painting with its style by the Gram matrices of a judge.
+
+    .. math:: \sum_l c_l \log\left(0.05 + \frac{\|W_l^T (G_l - S_l) W_l\|}
+              {\|W_l^T (C_l - S_l) W_l\| + 0.1\, \|W_l^T S_l W_l\|}\right)
+
+    with the Gram matrices :math:`G, C, S` of result, content and style and :math:`c` of `JUDGED`. :math:`W` whitens
+    the mean of :math:`C` and :math:`S`, so that a direction in which all pictures vary little counts as well.
+    """
+    matrices, total = zip(*(grams(judge, image).values() for image in (result, content, style))), 0.0
+    for weight, (G, C, S) in zip(JUDGED.values(), matrices):
+        values, vectors = tf.linalg.eigh((C + S) / 2)
+        W = vectors / tf.sqrt(tf.maximum(values, 0) + 1e-2 * tf.reduce_max(values))[:, None]
+        seen = [tf.norm(tf.matmul(W, tf.matmul(M, W), transpose_a=True)) for M in (G - S, C - S, S)]
+        total += weight * tf.math.log(0.05 + seen[0] / (seen[1] + 0.1 * seen[2]))
+    return total
+
+
+def train(layers, judges, textures, seed, steps, state):
+    """Train the layers up to conv3_1 by painting with them.
+
+    Parameters
+    ----------
+    layers : dict of (W, b)
+        Where to start.
+    judges : list of dict of (W, b)
+        What judges the paintings, one at a time.
+    textures : ndarray of uint8, shape (m, TILE, TILE, 3)
+        Every other one is drawn, and a style.
+    seed : int
+        Of the pictures.
+    steps : int
+        How many paintings.
+    state : pathlib.Path
+        Where the training is saved, and goes on from.
+
+    Returns
+    -------
+    layers : dict of (W, b)
+
+    Raises
+    ------
+    ValueError
+        If the saved training is damaged or another one.
+    """
+    arrays = [p for name in TRAINED for p in layers[name]]
+    units = [np.sqrt(np.mean(p**2)) for p in arrays]
+    photos = photographs()
+
+    def unpack(theta):
+        parts = tf.split(theta, [p.size for p in arrays])
+        parts = [tf.reshape(part, p.shape) * unit for part, p, unit in zip(parts, arrays, units)]
+        return dict(zip(TRAINED, zip(parts[::2], parts[1::2])))
+
+    @tf.function
+    def gradient(theta, judge, content, style, noise):
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            loss = distance(judge, paint(unpack(theta), content, style, noise), content, style)
+        return loss, tape.gradient(loss, theta)
+
+    settings = np.array([seed, steps, len(textures)])
+    theta = np.concatenate([np.ravel(p) / unit for p, unit in zip(arrays, units)])
+    first, m, v = 0, np.zeros_like(theta), np.zeros_like(theta)
+    if state.exists():
+        try:
+            with open(state, "rb") as file, np.load(file, allow_pickle=False) as saved:
+                same = np.array_equal(saved["settings"], settings)
+                first, theta, m, v = int(saved["step"]), saved["theta"], saved["m"], saved["v"]
+        except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile):
+            same = False
+        if not same:
+            raise ValueError(f"{state} is damaged, or of another seed or length. Delete it to start anew.")
+    for i in (bar := tqdm(range(first, steps), initial=first, total=steps, desc="training", unit="painting")):
+        rng = np.random.default_rng([seed, 3, i])
+        judge = judges[rng.integers(len(judges))]
+        loss, g = (value.numpy() for value in gradient(tf.constant(theta), judge, *draw_pair(rng, textures, photos)))
+        bar.set_postfix(loss=f"{loss:.2f}")
+        norm = np.linalg.norm(g)
+        if np.isfinite(norm):  # few paintings depend so much on the kernels that it is not
+            g *= min(1, 0.3 / norm)
+            m, v = 0.95 * m + 0.05 * g, 0.99 * v + 0.01 * g**2
+            rate = LEARNING_RATE * (0.1 + 0.45 * (1 + np.cos(np.pi * i / steps)))
+            rate *= np.sqrt(1 - 0.99 ** (i + 1)) / (1 - 0.95 ** (i + 1))
+            theta = (theta - rate * m / (np.sqrt(v) + 1e-7)).astype(np.float32)
+        if (i + 1) % SAVED_EVERY == 0:
+            with whole_file(state) as file:
+                np.savez(file, settings=settings, step=i + 1, theta=theta, m=m, v=v)
+    return {name: tuple(p.numpy() for p in layer) for name, layer in unpack(theta).items()}
 
 
 # ------------------------------------------------------------------------------------------- output
-
-
-def balance(layers, pictures):
-    """Scale every layer to its size in `SCALE`, over a few pictures.
-
-    ReLU and average pooling let a positive factor through, so each layer takes its factor in and
-    the next takes it out again: the pictures the network prefers change only through the costs'
-    sizes.
-    """
-    image = tf.constant(pictures.astype(np.float32) - IMAGENET_MEAN)
-    balanced, before = {}, 1.0
-    for name, (kernel, bias) in layers.items():
-        raw = convolve(pool_before(name, image), kernel / before, bias)
-        factor = SCALE.get(name, DEFAULT_SCALE) / float(tf.sqrt(tf.reduce_mean(raw**2)))
-        balanced[name] = kernel / before * factor, bias * factor
-        image, before = raw * factor, factor
-    return balanced
 
 
 def write_mat(path, layers):
@@ -385,12 +585,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     file = Path(__file__).resolve().parent / TEACHING_WEIGHTS
     parser.add_argument("--output", type=Path, help="file to write (the one beside this script)")
-    parser.add_argument("--seed", type=int, default=3, help="of everything random (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="learn from 32 textures only, to see that it works")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="32 textures and one painting, to see that it works")
     options = parser.parse_args()
     output = options.output or (file.with_name("quick-" + file.name) if options.quick else file)
     textures = make_textures(32 if options.quick else TEXTURES, options.seed)
-    write_mat(output, balance(build(textures, options.seed), textures[:: max(1, len(textures) // 64)]))
+    judges = [build(textures, options.seed + 1 + k, last=TRAINED[-1]) for k in range(1 if options.quick else JUDGES)]
+    layers = build(textures, options.seed, last=TRAINED[-1])
+    state = output.with_suffix(".state.npz")
+    layers = train(layers, judges, textures, options.seed, 1 if options.quick else STEPS, state)
+    write_mat(output, build(textures, options.seed, layers))
+    state.unlink(missing_ok=True)
     print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
 
 
