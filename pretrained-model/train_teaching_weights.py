@@ -1,15 +1,15 @@
 """Train the teaching weights: a narrow VGG-19 that paints, from nothing but the installed packages.
 
 First the network is built layer after layer, each on what the one before it makes of crops of drawn textures and of the
-photographs that ship with scikit-image and scikit-learn. The style layers conv1_1, conv2_1 and conv3_1 are found by
-clustering: their kernels are the centres of whitened 3 x 3 patches, each with both signs [1]_. The others hand on
-what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it almost without rectifying.
+photographs that ship with scikit-image, scikit-learn and Matplotlib. The style layers conv1_1, conv2_1 and conv3_1 are
+found by clustering: their kernels are the centres of whitened 3 x 3 patches, each with both signs [1]_. The others hand
+on what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it almost without rectifying.
 
 Then the layers up to conv3_1 are trained for what they are for. Each step paints a photograph in a style with the
 course's Adam, compares the result with the style in a second network, which was built like the first and is not
 trained, and follows the gradient of that distance through all the iterations of the painting, back to the kernels
-[2]_. Styles are photographs painted over with strokes or in other colours, and drawn textures. What improves is mostly
-how far a painting gets in the course's 200 iterations.
+[2]_. Styles are photographs, most of them in other colours or contrasts, and some drawn textures. What improves is
+mostly how far a painting gets in the course's 200 iterations.
 
 No pretrained network is used anywhere, neither to start from nor to measure against.
 
@@ -56,7 +56,7 @@ from nst_course.weights import IMAGENET_MEAN, TEACHING_WEIGHTS
 NAMES = NETWORKS["VGG-19"]
 DESCRIPTION = (
     "Teaching network: VGG-19's layers with fewer channels, learned from drawn textures and the photographs in "
-    "scikit-image and scikit-learn. It is not the ImageNet network and names no objects"
+    "scikit-image, scikit-learn and Matplotlib. It is not the ImageNet network and names no objects"
 )
 # The style layers are wide, so that a Gram matrix sees much; what lies between is narrow, so that an iteration is
 # fast.
