@@ -8,8 +8,7 @@ on what they get, mixed at random with its neighbours; conv1_2 and conv2_2 do it
 Then the layers up to conv3_1 are trained for what they are for. Each step paints a photograph in a style with the
 course's Adam, compares the result with the style in a second network, which was built like the first and is not
 trained, and follows the gradient of that distance through all the iterations of the painting, back to the kernels
-[2]_. Styles are photographs, most of them in other colours or contrasts, and some drawn textures. What improves is
-mostly how far a painting gets in the course's 200 iterations.
+[2]_. Styles are photographs, most of them in other colours or contrasts, and some drawn textures.
 
 No pretrained network is used anywhere, neither to start from nor to measure against.
 
@@ -429,8 +428,8 @@ def painted(rng, picture):
 def draw_pair(rng, textures, photos):
     """Draw a content picture, a style and the noise of a painting.
 
-    Most styles are photographs in other colours: matching one photograph to another is about as hard as matching it to
-    a painting, while drawn textures and strokes are easy.
+    Most styles are photographs, many in other colours: matching one photograph to another is about as hard as matching
+    it to a painting, while drawn textures and strokes are easy.
 
     Returns
     -------
