@@ -1,8 +1,8 @@
 """VGGWeights: the kernels and biases of a VGG, whatever file they come from.
 
 Three kinds of file are read: the MatConvNet ``imagenet-vgg-verydeep-19.mat`` of the course in both of its layouts (and
-``-16.mat``), Keras' ``vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5`` (and ``vgg16_``), and any file this module
-wrote. Kernels are kept as the ``.mat`` stores them: (height, width, channels in, channels out), RGB.
+``-16.mat``), Keras' ``vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5`` (and ``vgg16_``), and our own ``.npz`` of 256
+levels a layer. Kernels are kept as the ``.mat`` stores them: (height, width, channels in, channels out), RGB.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from .vgg import CLASSIFIER, NETWORKS, LayerNotFoundError, unknown_layer
 #: The mean colour of ImageNet, RGB, 0 to 255.
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
 
-#: Our own small network, which is in the repository and in the wheel.
-TEACHING_WEIGHTS = "teaching-vgg-verydeep-19.mat"
+#: The published VGG-19 in 256 levels a layer, which is in the repository and in the wheel.
+EMBEDDED_WEIGHTS = "imagenet-vgg-verydeep-19.npz"
 
 _LAYER = re.compile(r"conv\d_\d|fc\d")
 
@@ -99,7 +99,8 @@ class VGGWeights:
         Parameters
         ----------
         path : str or path-like
-            A MatConvNet ``.mat`` or a Keras ``.h5``. What it is, is read off its content, not its name.
+            A MatConvNet ``.mat``, a Keras ``.h5`` or an ``.npz`` of levels. What it is, is read off its content, not
+            its name.
         classifier : bool, optional
             Also read the three fully connected layers (another 495 MB for the published networks).
 
@@ -188,6 +189,31 @@ class VGGWeights:
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             scipy.io.savemat(file, contents, do_compression=True)
 
+    def write_levels(self, path):
+        """Write the convolutions in 256 levels a layer: a byte for each weight in place of four, biases exact.
+
+        The levels are chosen by k-means, see `nst_course.levels.quantize`; a layer of at most 256 different weights
+        stays as it is. A classifier is left out. The same weights give the same bytes.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The ``.npz`` to write, whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If the name does not end in .npz, or the description is no single line of at most 1,000 characters.
+        OSError
+            If the file cannot be written.
+        """
+        from .levels import write_levels
+
+        if pathlib.Path(path).suffix.lower() != ".npz":
+            raise ValueError(f"Expected a name that ends in .npz; found {pathlib.Path(path).name!r}.")
+        convolutions = {name: pair for name, pair in self.parameters.items() if name.startswith("conv")}
+        write_levels(path, convolutions, self.description)
+
 
 def _checked(parameters, source):
     """Return the parameters in the order of their network, float32, or say what is wrong with them."""
@@ -242,7 +268,23 @@ def _read_file(cls, path, classifier=False):
         )
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return cls(_read_keras(path), source=str(path), layout="Keras .h5")
+    if head.startswith(b"PK\x03\x04"):
+        return _read_levels(cls, path)
     return _read_mat(cls, path, classifier, retry)
+
+
+def _read_levels(cls, path):
+    from .levels import read_levels
+
+    try:
+        parameters, description = read_levels(path)
+    except ValueError as error:
+        raise WeightsError(
+            f"Expected VGG weights in levels; {path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}. "
+            f"Get {EMBEDDED_WEIGHTS} again with the project, or fetch the published network with: "
+            "nst-course weights download"
+        ) from error
+    return cls(parameters, source=str(path), layout=".npz, levels", description=description)
 
 
 def _read_mat(cls, path, classifier, retry):
@@ -516,26 +558,33 @@ def find_weights(path=None):
     Parameters
     ----------
     path : str or path-like, optional
-        A file named by the user; nothing else is tried then.
+        A file named by the user; nothing else is tried then. Only where the course's ``imagenet-vgg-verydeep-19.mat``
+        is named and missing is the ``.npz`` of that name beside it taken, which is the same network.
 
     Returns
     -------
     pathlib.Path
         `path`; else ``$NST_COURSE_WEIGHTS``; else the published file, ``.mat`` before ``.h5``, in ``pretrained-model/``
-        of the current folder, then of the project, then where downloads go; else our own teaching weights.
+        of the current folder, then of the project, then where downloads go; else the embedded ``.npz``.
     """
-    chosen = path or os.environ.get("NST_COURSE_WEIGHTS")
-    if chosen:
-        return pathlib.Path(chosen)
     from .download import SOURCES
 
+    chosen = path or os.environ.get("NST_COURSE_WEIGHTS")
+    if chosen:
+        chosen = pathlib.Path(chosen)
+        beside = chosen.with_name(EMBEDDED_WEIGHTS)
+        return beside if _is_missing_course_file(chosen) and beside.is_file() else chosen
     folders = published_folders()
     files = (folder / source.file for folder in folders for source in SOURCES.values())
-    return next((file for file in files if file.is_file()), folders[1] / TEACHING_WEIGHTS)
+    return next((file for file in files if file.is_file()), folders[1] / EMBEDDED_WEIGHTS)
+
+
+def _is_missing_course_file(path):
+    return path.name == "imagenet-vgg-verydeep-19.mat" and not path.is_file()
 
 
 def load_weights(path=None, *, classifier=False):
-    """Read the weights `find_weights` finds, and say so in one line where they are not the published ones.
+    """Read the weights `find_weights` finds, and say in one line what they say of themselves.
 
     Parameters
     ----------
@@ -557,8 +606,13 @@ def load_weights(path=None, *, classifier=False):
     """
     if isinstance(path, VGGWeights):
         return path
-    weights = VGGWeights.read(find_weights(path), classifier=classifier)
+    file = find_weights(path)
+    weights = VGGWeights.read(file, classifier=classifier)
     if weights.description:
         # The text is the file's: one line of it is enough.
-        print(f"Weights: {' '.join(weights.description.split())[:200].rstrip('.')}.")
+        line = f"Weights: {' '.join(weights.description.split())[:200].rstrip('.')}"
+        named = path or os.environ.get("NST_COURSE_WEIGHTS")
+        if named and file != pathlib.Path(named):
+            line += f" ({file.name}, as there is no {pathlib.Path(named).name} beside it)"
+        print(f"{line}.")
     return weights

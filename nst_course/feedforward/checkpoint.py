@@ -9,7 +9,6 @@ also holds Adam's moments, under TensorFlow 1's names for these too, and the cos
 import contextlib
 import itertools
 import json
-import math
 import pathlib
 import zipfile
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 
 from .. import __version__
 from .._files import whole_file
+from .._npz import open_npz, read_array
 from .transform_net import SHAPES, TransformNet
 
 NAMES = ("Variable", *(f"Variable_{i}" for i in range(1, len(SHAPES))))
@@ -33,9 +33,6 @@ _MAX_COSTS = 2**24
 
 #: A network is 6.7 MB in float32, twice that in float64, and three times with Adam's moments.
 _MAX_FILE = 2**25
-
-#: The most bytes of an array's header.
-_MAX_HEADER = 2**12
 
 _SOME_NETWORK = (
     "Use a network that save_network wrote, or one of the published fast-style-transfer networks (.npz, .ckpt)."
@@ -240,20 +237,18 @@ def _read_npz(path, names):
     """Return the arrays of these names, the costs, and what the file says of itself."""
     if path.stat().st_size > _MAX_FILE:
         raise CheckpointError(f"it has {path.stat().st_size:,} bytes, more than any such network ({_MAX_FILE:,})")
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise CheckpointError("it is neither a .npz file nor a TensorFlow checkpoint, or it is truncated")
-        with zipfile.ZipFile(file) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            _check_names(names, members)
-            arrays = [
-                _read_array(archive, members[name], "f", shape) for name, shape in zip(names, itertools.cycle(SHAPES))
-            ]
-            costs, about = None, {}
-            if "costs" in members:
-                costs = _read_array(archive, members["costs"], "f", most=_MAX_COSTS)
-            if "about" in members:
-                about = json.loads(_read_array(archive, members["about"], "u", most=_MAX_ABOUT).tobytes())
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError("it is neither a .npz file nor a TensorFlow checkpoint, or it is truncated")
+    with open_npz(path) as (archive, members):
+        _check_names(names, members)
+        arrays = [
+            read_array(archive, members[name], "f", shape=shape) for name, shape in zip(names, itertools.cycle(SHAPES))
+        ]
+        costs, about = None, {}
+        if "costs" in members:
+            costs = read_array(archive, members["costs"], "f", most=_MAX_COSTS)
+        if "about" in members:
+            about = json.loads(read_array(archive, members["about"], "u", most=_MAX_ABOUT).tobytes())
     if not isinstance(about, dict) or not isinstance(about.get("style", ""), str):
         raise CheckpointError("what it says of itself is not a dict with the name of a style")
     if not isinstance(about.get("settings", {}), dict):
@@ -268,31 +263,6 @@ def _check_names(names, found):
             f"expected {names[0]}, {names[1]} .. {names[-1]}, found {len(found)} arrays and of these none called "
             f"{', '.join(missing[:3])}{', ..' if len(missing) > 3 else ''}"
         )
-
-
-def _read_array(archive, info, kind, shape=None, most=None):
-    """Read an array of a known shape, or of at most so many bytes, once its headers have been seen to promise that."""
-    name = info.filename.removesuffix(".npy")
-    most = _MAX_HEADER + (8 * math.prod(shape) if most is None else most)
-    if info.file_size > most or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise CheckpointError(f"{name} takes {info.file_size:,} bytes, expected were at most {most:,}")
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        found, fortran_order, dtype = read_header(file)
-        if dtype.kind != kind or (kind == "u" and dtype.itemsize != 1):
-            raise CheckpointError(f"{name} is of type {dtype}, expected was {'float32' if kind == 'f' else 'uint8'}")
-        _check_shape(name, found, shape or found)
-        n_bytes = math.prod(found) * dtype.itemsize
-        data = file.read(most)
-    if len(data) != n_bytes:
-        raise CheckpointError(f"{name} has {len(data):,} bytes, expected were {n_bytes:,}")
-    return np.frombuffer(data, dtype).reshape(found, order="F" if fortran_order else "C")
-
-
-def _check_shape(name, found, shape):
-    if tuple(found) != tuple(shape):
-        raise CheckpointError(f"{name} has the shape {tuple(found)}, expected was {tuple(shape)}")
 
 
 #: The end of a table file, which is what a TensorFlow 1 checkpoint of one file is.
@@ -334,7 +304,8 @@ def _read_tensorflow(prefix):
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     _check_names(NAMES, shapes)
     for name, shape in zip(NAMES, SHAPES):
-        _check_shape(name, shapes[name], shape)
+        if tuple(shapes[name]) != shape:
+            raise CheckpointError(f"{name} has the shape {tuple(shapes[name])}, expected was {shape}")
         if dtypes[name] != tf.float32:
             raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
     return [reader.get_tensor(name) for name in NAMES]
