@@ -1,4 +1,4 @@
-"""Arrays out of an untrusted ``.npz``: nothing is unpacked before its size and type are known to be the expected ones."""
+"""Arrays out of an untrusted ``.npz``: nothing is unpacked before its size and type are seen to be as expected."""
 
 import contextlib
 import math

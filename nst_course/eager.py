@@ -53,7 +53,7 @@ class Painting:
     memory: int
 
 
-def features(weights, layers, *, pooling="average", dtype=tf.float32):
+def features(weights, layers, *, pooling="average", pool_padding="SAME", dtype=tf.float32):
     """Make a compiled function from pictures to their activations, the network cut after the last layer needed.
 
     Parameters
@@ -64,6 +64,8 @@ def features(weights, layers, *, pooling="average", dtype=tf.float32):
         Names of layers, ``"conv4_2"`` or ``"conv4_2/pre"``, at least one.
     pooling : {"average", "max"}, optional
         How the network pools.
+    pool_padding : {"SAME", "VALID"}, optional
+        What its pools do at an odd size: round up, as the course's, or down, as Keras'.
     dtype : tf.DType, optional
         Precision of the network.
 
@@ -87,7 +89,8 @@ def features(weights, layers, *, pooling="average", dtype=tf.float32):
 
     @functools.partial(tf.function, autograph=False)
     def extract(image):
-        activations = forward(kernels, tf.cast(image, dtype), pooling=pooling, last=last_layer(layers))
+        image, last = tf.cast(image, dtype), last_layer(layers)
+        activations = forward(kernels, image, pooling=pooling, pool_padding=pool_padding, last=last)
         return {layer: activations[layer] for layer in layers}
 
     return functools.partial(call, extract)
@@ -249,7 +252,10 @@ class _Run:
             height, width = (max(1, round(n * style.scale)) for n in size)
             picture = resize_image(style.image, width=width, height=height)
             grams = evaluator.grams(_in_unit(reshape_and_normalize_image(picture), self.objective))
-            masks = None if style.mask is None else {n: _shrunk(style.mask, layer_size(n, *size)) for n in grams}
+            masks = None
+            if style.mask is not None:
+                sizes = {n: layer_size(n, *size, self.objective.pool_padding) for n in grams}
+                masks = {n: _shrunk(style.mask, sizes[n]) for n in grams}
             styles.append((style.weight / total, grams, masks))
         return contents, styles
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
-from .vgg import activation_shape, cut_after
+from .vgg import activation_shape, cut_after, halved
 
 
 class Evaluator:
@@ -105,8 +105,10 @@ class Evaluator:
         n_H, n_W = a.shape[1:3]
         names = [name for name in self._kernels if name.startswith(f"conv{block}")]
         rows, halo = rows_per_strip([self._kernels[name][0] for name in names], n_H, n_W)
-        begins = range(0, n_H, rows)
-        return [_Strip(block, b, min(b + rows, n_H), max(b - halo, 0), min(b + rows + halo, n_H), n_H) for b in begins]
+        # A single row at the end goes to the strip before it: it may have nothing in the pool.
+        begins = range(0, max(1, n_H - 1), rows)
+        ends, padding = [*begins[1:], n_H], self._objective.pool_padding
+        return [_Strip(block, b, e, max(b - halo, 0), min(e + halo, n_H), n_H, padding) for b, e in zip(begins, ends)]
 
     def _forward(self, x, visit):
         """Call `visit` with every strip and its activations, block after block; return the blocks' inputs."""
@@ -157,6 +159,7 @@ class _Strip(NamedTuple):
     above: int
     below: int
     n_H: int
+    pool_padding: str
 
     @property
     def place(self):
@@ -169,14 +172,15 @@ class _Strip(NamedTuple):
 
     def rows(self, pooled):
         """Return where the strip is in an activation of the block, or in its pool."""
-        return slice(self.begin // 2, -(-self.end // 2)) if pooled else slice(self.begin, self.end)
+        if not pooled:
+            return slice(self.begin, self.end)
+        return slice(self.begin // 2, halved(self.end, self.pool_padding))
 
     def targets(self, layers, contents, masks):
         """Return, for the layers of the block, the strip's share of the picture and its part of contents and masks."""
         rows = {layer: self.rows(is_pool(layer)) for layer in layers}
-        shares = {
-            n: np.float64((r.stop - r.start) / (-(-self.n_H // 2) if is_pool(n) else self.n_H)) for n, r in rows.items()
-        }
+        heights = {n: halved(self.n_H, self.pool_padding) if is_pool(n) else self.n_H for n in rows}
+        shares = {n: np.float64((r.stop - r.start) / heights[n]) for n, r in rows.items()}
 
         def part(arrays):
             return {layer: arrays[layer][:, rows[layer]] for layer in arrays.keys() & rows.keys()}
@@ -231,7 +235,7 @@ def _time_evaluations(weights, objective, side=128):
     timings = {}
     for precision in ("float32", "bfloat16"):
         evaluator = Evaluator(weights, objective, precision, (side, side))
-        shapes = {n: activation_shape(weights, n, (side, side)) for n in objective.layers}
+        shapes = {n: activation_shape(weights, n, (side, side), objective.pool_padding) for n in objective.layers}
         contents = {n: np.zeros((1, *shapes[n]), np.float32) for n, _ in objective.content_layers}
         grams = {n: np.zeros((1, shapes[n][2], shapes[n][2]), np.float32) for n, _ in objective.style_layers}
         targets = contents, [(1.0, grams, None)]

@@ -12,7 +12,7 @@ from .costs import (
     total_variation_cost,
 )
 from .recipes import PREPROCESSING
-from .vgg import POOLING, cut_after, forward, last_layer, layer_position
+from .vgg import POOLING, cut_after, forward, halved, last_layer, layer_position
 
 
 class Kernels(dict):
@@ -70,8 +70,9 @@ class Graphs:
 
     def _activations(self, kernels, a, layers, **ends):
         network = Kernels(kernels, self.network)
-        a = tf.cast(a, network.dtype)
-        activations = forward(network, a, pooling=self.objective.pooling, last=last_layer(layers), **ends)
+        a, objective = tf.cast(a, network.dtype), self.objective
+        ends |= {"last": last_layer(layers)}
+        activations = forward(network, a, pooling=objective.pooling, pool_padding=objective.pool_padding, **ends)
         return {layer: activations[layer] for layer in layers}
 
     # --- the whole picture ---
@@ -103,7 +104,7 @@ class Graphs:
         layers = self.layers_of(block)
         # The last block may end before its pool.
         pool = [f"{POOLING[self.objective.pooling]}{block}"] if block != self.blocks[-1] else []
-        halves = slice(top // 2, top // 2 + -(-rows // 2))
+        halves = slice(top // 2, top // 2 + halved(rows, self.objective.pool_padding))
 
         @functools.partial(tf.function, autograph=False)
         def strip(kernels, a):

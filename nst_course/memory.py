@@ -52,8 +52,8 @@ def estimate_memory(weights, size, preset, precision="float32"):
         return int(_whole(weights, size, objective, precision) + fixed)
     # The blocks' inputs, kept, and the gradients of the largest.
     pools = [f"avgpool{name[4]}" for name in cut_after(weights, objective.layers) if name.endswith("_1")][:-1]
-    sizes = [pixels, *(_numbers(weights, pool, size) for pool in pools)]
-    contents = sum(_numbers(weights, layer, size) for layer, _ in objective.content_layers)
+    sizes = [pixels, *(_numbers(weights, pool, size, objective) for pool in pools)]
+    contents = sum(_numbers(weights, layer, size, objective) for layer, _ in objective.content_layers)
     return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 3 * _STRIP + fixed)
 
 
@@ -105,15 +105,15 @@ def _whole(weights, size, objective, precision):
     """Return the bytes that the network takes for a whole picture at once."""
     width = 2 if precision == "bfloat16" else 4
     layers = {canonical_layer(layer).removesuffix("/pre") for layer in objective.layers}
-    activations = {name: _numbers(weights, name, size) for name in cut_after(weights, objective.layers)}
+    activations = {name: _numbers(weights, name, size, objective) for name in cut_after(weights, objective.layers)}
     # The costs' float32 copy, half of which were seen at a time.
     casts = sum(2 * n for name, n in activations.items() if name in layers) if width == 2 else 0
     return _HELD * sum(activations.values()) * width + casts
 
 
-def _numbers(weights, layer, size):
+def _numbers(weights, layer, size, objective):
     """Return how many numbers an activation has."""
-    return math.prod(activation_shape(weights, layer, size))
+    return math.prod(activation_shape(weights, layer, size, objective.pool_padding))
 
 
 def available_memory():

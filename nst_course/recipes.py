@@ -12,7 +12,7 @@ import numpy as np
 
 from .images import check_picture
 from .optimizers import LBFGS, Adam
-from .vgg import POOLING
+from .vgg import POOL_PADDING, POOLING
 from .weights import IMAGENET_MEAN
 
 
@@ -101,6 +101,8 @@ class Objective:
         Learning rate and total variation are in the picture's unit.
     pooling : {"average", "max"}, optional
         How the network pools.
+    pool_padding : {"SAME", "VALID"}, optional
+        What its pools do at an odd size: round up, as the course's, or down, as Keras' and PyTorch's.
 
     Raises
     ------
@@ -116,6 +118,7 @@ class Objective:
     normalization: str = "course"
     preprocessing: str = "course"
     pooling: str = "average"
+    pool_padding: str = "SAME"
 
     def __post_init__(self):
         for name in ("content_layers", "style_layers"):
@@ -125,6 +128,7 @@ class Objective:
         _check_choice("normalization", self.normalization, ("course", "location", "element"))
         _check_choice("preprocessing", self.preprocessing, PREPROCESSING)
         _check_choice("pooling", self.pooling, POOLING)
+        _check_choice("pool_padding", self.pool_padding, POOL_PADDING)
 
     @property
     def layers(self):
@@ -311,6 +315,7 @@ LBFGS_VGG19 = Preset(
         normalization="element",
         preprocessing="keras",
         pooling="max",
+        pool_padding="VALID",
     ),
     LBFGS(),
     iterations=300,
@@ -328,6 +333,7 @@ TF_TUTORIAL = Preset(
         normalization="location",
         preprocessing="keras",
         pooling="max",
+        pool_padding="VALID",
     ),
     Adam(learning_rate=0.02, beta_1=0.99, epsilon=1e-1),
     iterations=1000,

@@ -15,6 +15,9 @@ import re
 
 POOLING = {"average": "avgpool", "max": "maxpool"}
 
+#: How a pool halves an odd size, in TensorFlow's words: "SAME" rounds up, "VALID" rounds down and leaves a row out.
+POOL_PADDING = ("SAME", "VALID")
+
 
 def _convolutions(*per_block):
     return tuple(f"conv{b}_{i}" for b, n in enumerate(per_block, start=1) for i in range(1, n + 1))
@@ -122,7 +125,24 @@ def layer_position(layer):
     return (int(pool), 9) if pool else (int(block), int(index))
 
 
-def layer_size(layer, n_H, n_W):
+def halved(n, pool_padding="SAME"):
+    """Return what a pool makes of a height or width.
+
+    Parameters
+    ----------
+    n : int
+        The size before the pool.
+    pool_padding : {"SAME", "VALID"}, optional
+        Round up or down.
+
+    Returns
+    -------
+    int
+    """
+    return n // 2 if pool_padding == "VALID" else -(-n // 2)
+
+
+def layer_size(layer, n_H, n_W, pool_padding="SAME"):
     """Return the height and the width of a layer's activation.
 
     Parameters
@@ -131,15 +151,17 @@ def layer_size(layer, n_H, n_W):
         Name of a layer.
     n_H, n_W : int
         Size of the picture.
+    pool_padding : {"SAME", "VALID"}, optional
+        Every pool halves both and rounds up or down.
 
     Returns
     -------
     (int, int)
-        Every pool halves both and rounds up.
     """
     block, index = layer_position(layer)
-    halvings = 2 ** (block if index == 9 else block - 1)
-    return -(-n_H // halvings), -(-n_W // halvings)
+    for _ in range(block if index == 9 else block - 1):
+        n_H, n_W = halved(n_H, pool_padding), halved(n_W, pool_padding)
+    return n_H, n_W
 
 
 def last_layer(layers):
@@ -177,7 +199,7 @@ def cut_after(weights, layers):
     return [name for name in weights.layers if name.startswith("conv") and layer_position(name) <= last]
 
 
-def activation_shape(weights, layer, size):
+def activation_shape(weights, layer, size, pool_padding="SAME"):
     """Return the shape of a layer's activation, without the batch axis.
 
     Parameters
@@ -188,20 +210,22 @@ def activation_shape(weights, layer, size):
         Name of a layer.
     size : (int, int)
         Height and width of the picture.
+    pool_padding : {"SAME", "VALID"}, optional
+        As in `layer_size`.
 
     Returns
     -------
     n_H, n_W, n_C : int
     """
-    return *layer_size(layer, *size), weights[cut_after(weights, [layer])[-1]][0].shape[3]
+    return *layer_size(layer, *size, pool_padding), weights[cut_after(weights, [layer])[-1]][0].shape[3]
 
 
-def forward(weights, image, *, pooling="average", classifier=False, first=None, last=None):
+def forward(weights, image, *, pooling="average", pool_padding="SAME", classifier=False, first=None, last=None):
     r"""Run a picture through the network and keep every activation.
 
     .. math:: a^{[l]} = \max(0,\; W^{[l]} * a^{[l-1]} + b^{[l]})
 
-    Convolutions are padded with zeros to keep their size ("SAME"); pools halve it, rounding up.
+    Convolutions are padded with zeros to keep their size ("SAME"); pools halve it.
 
     Parameters
     ----------
@@ -211,6 +235,9 @@ def forward(weights, image, *, pooling="average", classifier=False, first=None, 
         RGB with the ImageNet mean subtracted. The network computes in the precision of the picture.
     pooling : {"average", "max"}, optional
         The course pools by average, the network was trained with max.
+    pool_padding : {"SAME", "VALID"}, optional
+        What a pool does at an odd size. "SAME" rounds up: the last pool of a row has only one column to look at, as the
+        course has it. "VALID" rounds down and leaves that column out, as Keras and PyTorch do.
     classifier : bool, optional
         Also compute the fully connected layers and the softmax, ``fc6``, ``fc7``, ``fc8``, ``prob``. They see 224 x 224
         pixels at a time; a larger picture gives one answer for each position.
@@ -228,7 +255,7 @@ def forward(weights, image, *, pooling="average", classifier=False, first=None, 
     Raises
     ------
     ValueError
-        If `pooling` is unknown, or the picture is too small for the classifier.
+        If `pooling` or `pool_padding` is unknown, or the picture is too small for a layer.
     LayerNotFoundError
         If the file has no such layer as `last`, or no classifier.
     """
@@ -236,6 +263,8 @@ def forward(weights, image, *, pooling="average", classifier=False, first=None, 
 
     if pooling not in POOLING:
         raise ValueError(f"pooling must be 'average' or 'max'; found {pooling!r}.")
+    if pool_padding not in POOL_PADDING:
+        raise ValueError(f"pool_padding must be 'SAME' or 'VALID'; found {pool_padding!r}.")
     pool = tf.nn.avg_pool2d if pooling == "average" else tf.nn.max_pool2d
     table = NETWORKS[weights.network]
     table = table[table.index(first) if first else 0 :]
@@ -253,7 +282,12 @@ def forward(weights, image, *, pooling="average", classifier=False, first=None, 
             return layers
         block = name[4]
         if not following.startswith(f"conv{block}"):
-            a = layers[f"{POOLING[pooling]}{block}"] = pool(a, 2, 2, "SAME")
+            if pool_padding == "VALID" and 1 in a.shape[1:3]:
+                raise ValueError(
+                    f"Expected a picture that is at least {2 ** int(block)} pixels high and wide: smaller ones come to "
+                    f"nothing in pool {block}, which rounds down (VALID)."
+                )
+            a = layers[f"{POOLING[pooling]}{block}"] = pool(a, 2, 2, pool_padding)
             if last == f"{POOLING[pooling]}{block}":
                 return layers
     if last is not None and not (classifier and wanted in (*CLASSIFIER, "prob")):

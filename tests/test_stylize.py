@@ -83,7 +83,8 @@ def reference_costs(objective, content, styles, image, weights=WEIGHTS):
     """Return J, J_content, J_style, J_variation; `styles` are (share, network array, mask)."""
 
     def activations(picture):
-        return reference.network(weights.network, weights.parameters, at_unit(picture, objective)[1], objective.pooling)
+        pools = objective.pooling, objective.pool_padding
+        return reference.network(weights.network, weights.parameters, at_unit(picture, objective)[1], *pools)
 
     a_C, a_G = activations(content), activations(image)
     J_content = J_style = 0
@@ -358,6 +359,9 @@ def test_presets_are_what_their_sources_say():
     assert (COURSE.optimizer, COURSE.iterations, COURSE.start) == (Adam(2.0), (200,), "blend")
     assert (TF_TUTORIAL.optimizer, TF_TUTORIAL.clip) == (Adam(0.02, 0.99, epsilon=1e-1), True)
     assert TF_TUTORIAL.objective.pooling == LBFGS_VGG19.objective.pooling == GATYS.objective.pooling == "max"
+    # Keras and PyTorch (ceil_mode=False) round down at odd sizes, Caffe and the course up.
+    paddings = {name: preset.objective.pool_padding for name, preset in PRESETS.items()}
+    assert {name for name, padding in paddings.items() if padding == "VALID"} == {"tf-tutorial", "lbfgs-vgg19"}
     assert FAST.objective == COURSE.objective
 
 
@@ -580,12 +584,16 @@ EVERYTHING = Objective(
 )
 
 
-@pytest.mark.parametrize("objective", [EVERYTHING, SHALLOW])
+VALID = dataclasses.replace(EVERYTHING, pool_padding="VALID")
+
+
+@pytest.mark.parametrize("objective", [EVERYTHING, SHALLOW, VALID])
 @pytest.mark.parametrize("size", [(64, 48), (95, 33)])
 def test_strips_give_what_the_whole_picture_gives(objective, size, monkeypatch):
     rng, found = np.random.RandomState(0), []
     x, content, *styles = (rng.uniform(0, 1, (1, *s, 3)) for s in (size, size, size, (70, 51)))
-    masks = {n: rng.uniform(0, 1, (1, *layer_size(n, *size), 1)) for n, _ in objective.style_layers}
+    sizes = {n: layer_size(n, *size, objective.pool_padding) for n, _ in objective.style_layers}
+    masks = {n: rng.uniform(0, 1, (1, *sizes[n], 1)) for n in sizes}
     # Some strips lie outside the mask.
     masks = {
         n: m / m.sum()

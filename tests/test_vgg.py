@@ -6,7 +6,7 @@ import reference
 import tensorflow as tf
 
 from nst_course import Activations, LayerNotFoundError, VGGWeights, forward, read_image, reshape_and_normalize_image
-from nst_course.vgg import NETWORKS, canonical_layer
+from nst_course.vgg import NETWORKS, canonical_layer, layer_size
 
 tf1 = tf.compat.v1
 WIDTHS = (2, 3, 4, 3, 2)
@@ -87,6 +87,42 @@ def test_average_pooling_is_the_default():
 def test_unknown_pooling():
     with pytest.raises(ValueError, match="pooling must be 'average' or 'max'; found 'mean'"):
         forward(random_weights(), tf.constant(IMAGE), pooling="mean")
+    with pytest.raises(ValueError, match="pool_padding must be 'SAME' or 'VALID'; found 'valid'"):
+        forward(random_weights(), tf.constant(IMAGE), pool_padding="valid")
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("size", [(35, 53), (32, 47), (37, 64)])
+def test_pools_at_odd_sizes_are_those_of_keras(size, padding, pooling):
+    weights = random_weights()
+    image = np.random.RandomState(1).uniform(-120, 120, (1, *size, 3)).astype(np.float32)
+    make_pool, kind = {
+        "average": (tf.keras.layers.AveragePooling2D, "avgpool"),
+        "max": (tf.keras.layers.MaxPooling2D, "maxpool"),
+    }[pooling]
+    found = activations("eager", weights, image, pooling=pooling, pool_padding=padding)
+    a = picture = tf.keras.Input((*size, 3))
+    outputs = {}
+    for name in NETWORKS["VGG-19"]:
+        if name.endswith("_1") and name != "conv1_1":
+            a = outputs[f"{kind}{int(name[4]) - 1}"] = make_pool(2, padding=padding.lower())(a)
+        W, b = weights[name]
+        layer = tf.keras.layers.Conv2D(W.shape[3], 3, padding="same", activation="relu")
+        a = outputs[name] = layer(a)
+        layer.set_weights([W, b])
+    expected = tf.keras.Model(picture, outputs)(image)
+    for name, value in expected.items():
+        assert found[name].shape == value.shape and layer_size(name, *size, padding) == value.shape[1:3]
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-3 * np.abs(value).max(), err_msg=name)
+
+
+def test_a_picture_that_comes_to_nothing_in_a_pool():
+    image = tf.zeros((1, 40, 15, 3))
+    assert forward(random_weights(), image)["conv5_1"].shape == (1, 3, 1, 2)
+    assert forward(random_weights(), image, pool_padding="VALID", last="conv4_2")["conv4_2"].shape == (1, 5, 1, 3)
+    with pytest.raises(ValueError, match="at least 16 pixels high and wide: smaller ones come to nothing in pool 4"):
+        forward(random_weights(), image, pool_padding="VALID")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
