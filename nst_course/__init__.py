@@ -55,6 +55,8 @@ _HOMES = {
         "show_feature_maps",
         "show_gram",
         "show_pictures",
+        "show_source",
+        "watch",
     ),
     "recipes": (
         "COURSE",
@@ -76,6 +78,7 @@ _HOMES = {
         "paint",
         "print_costs",
     ),
+    "startup": ("start_tensorflow",),
     "vgg": ("Activations", "LayerNotFoundError", "forward"),
     "weights": ("VGGWeights", "WeightsError", "find_weights", "load_weights"),
 }

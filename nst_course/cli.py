@@ -2,15 +2,14 @@
 
 import argparse
 import dataclasses
-import os
 import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 
 from . import __version__
 from .recipes import COLORS, PRESETS
+from .startup import start_tensorflow
 from .vgg import LayerNotFoundError
 
 
@@ -159,7 +158,7 @@ def _count(text):
 def _demo(args):
     from skimage import data
 
-    _start_tensorflow()
+    start_tensorflow()
     from .images import read_image, resize_image
     from .weights import repository_folder
 
@@ -178,7 +177,7 @@ def _demo(args):
 
 
 def _stylize(args):
-    _start_tensorflow()
+    start_tensorflow()
     from tqdm import tqdm
 
     from .eager import stylize
@@ -209,7 +208,7 @@ def _stylize(args):
 
 
 def _restyle(args):
-    _start_tensorflow()
+    start_tensorflow()
     from .arbitrary import load_arbitrary
     from .images import check_output, read_image, resize_image, save_image
 
@@ -231,7 +230,7 @@ def _check_new(output, pictures):
 
 
 def _apply(args):
-    _start_tensorflow()
+    start_tensorflow()
     from tqdm import tqdm
 
     from .feedforward.checkpoint import load_network
@@ -254,7 +253,7 @@ def _apply(args):
 
 
 def _train(args):
-    _start_tensorflow()
+    start_tensorflow()
     from tqdm import tqdm
 
     from .feedforward.training import PERCEPTUAL, Training, train
@@ -356,30 +355,8 @@ def _migrate(args):
 
 
 def _check(args):
-    _start_tensorflow()
+    start_tensorflow()
     return _print_table(course_run=True)
-
-
-def _start_tensorflow():
-    """Import TensorFlow and find its devices with the notes it writes about that held back, unless it fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    # The notes come from C++ and pass sys.stderr by; no environment variable silences the first of them.
-    with tempfile.TemporaryFile() as notes:
-        stderr = os.dup(2)
-        os.dup2(notes.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            if "TF_CONFIG" not in os.environ:  # several computers have to be named before devices are looked for
-                tf.config.list_logical_devices()
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _print_table(course_run):

@@ -1,11 +1,17 @@
 """The figures of the notebooks.
 
-Every ``show_`` function draws with matplotlib and returns the figure, which its cell shows. `save_gif` writes a file.
+The ``show_`` functions return what their cell shows: figures of matplotlib, `show_source` a function's code. `watch`
+shows a picture while it is being painted, and `save_gif` writes a file.
 """
 
+import ast
+import inspect
+import io
 import pathlib
+import textwrap
 
 import numpy as np
+from PIL import Image
 
 from ._files import whole_file
 from .images import denormalize_image
@@ -146,6 +152,92 @@ def show_costs(steps, *, against="iteration"):
     ax.grid(alpha=0.3)
     ax.legend()
     return figure
+
+
+def show_source(function):
+    """Show the code of a function, without its docstring.
+
+    Parameters
+    ----------
+    function : function
+        Written in Python.
+
+    Returns
+    -------
+    IPython.display.Markdown
+        The code, which Jupyter highlights.
+
+    Raises
+    ------
+    TypeError, OSError
+        If there is no Python code of it.
+    """
+    from IPython.display import Markdown
+
+    code = textwrap.dedent(inspect.getsource(function))
+    definition = ast.parse(code).body[0]
+    if ast.get_docstring(definition) is not None:
+        lines, docstring = code.splitlines(), definition.body[0]
+        del lines[docstring.lineno - 1 : docstring.end_lineno]
+        code = "\n".join(lines)
+    return Markdown(f"```python\n{code.strip()}\n```")
+
+
+def watch(*, every=1, costs_every=20):
+    """Make a callback that shows the picture as it is being painted, and its costs, below the cell that makes it.
+
+    In Jupyter a widget shows the latest picture in place. Where there are no widgets, in a terminal or a script, the
+    costs are printed.
+
+    Parameters
+    ----------
+    every : int, optional
+        Show one picture in this many.
+    costs_every : int, optional
+        Where there are no widgets, print the costs of one iteration in this many.
+
+    Returns
+    -------
+    callable
+        A callback for `stylize`, `paint` and `model_nn`: it takes a `Step`.
+    """
+    widgets = _widgets()
+
+    def line(step):
+        costs = f"total {step.J:.2e}, content {step.J_content:.2e}, style {step.J_style:.2e}"
+        return f"Iteration {step.iteration}: {costs}"
+
+    if widgets is None:
+
+        def callback(step):
+            if step.iteration % costs_every == 0:
+                print(line(step))
+
+        return callback
+
+    from IPython.display import display
+
+    picture, text = widgets.Image(format="jpeg"), widgets.Label()
+    display(widgets.VBox([picture, text]))
+
+    def callback(step):
+        if step.iteration % every == 0:
+            with io.BytesIO() as file:
+                Image.fromarray(denormalize_image(step.image)).save(file, "JPEG", quality=90)
+                picture.value = file.getvalue()
+            text.value = line(step)
+
+    return callback
+
+
+def _widgets():
+    """Return the module of widgets where this is a notebook that can show them, else None."""
+    try:
+        import ipywidgets
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    return ipywidgets if hasattr(get_ipython(), "kernel") else None
 
 
 def save_gif(path, pictures, *, seconds=0.1):
