@@ -19,10 +19,12 @@ import psutil  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 
 CELL_OUTPUT = 1_000_000  # characters a cell may leave in the notebook
+
+_TOO_LONG = "the cell took too long and was interrupted; c.Execute.timeout in nbgrader_config.py allows it more seconds"
 CELL_TIMEOUT = {
     "ename": "CellTimeoutError",
-    "evalue": "the cell took too long and was interrupted",
-    "traceback": ["CellTimeoutError: the cell took too long and was interrupted"],
+    "evalue": _TOO_LONG,
+    "traceback": [f"CellTimeoutError: {_TOO_LONG}"],
 }
 
 
@@ -47,9 +49,10 @@ class Watch(threading.Thread):
                     memory += process.memory_info().rss
             self.peak = max(self.peak, memory)
             if self.reason is None and memory > self.memory:
-                self.reason = ("MemoryLimit", f"the submission took more than {self.memory / 1e9:.3g} GB of memory")
+                taken = f"the submission took more than {self.memory / 1e9:.3g} GB of memory"
+                self.reason = ("MemoryLimit", f"{taken}; --memory allows more")
             if self.reason is None and time.monotonic() - self.started > self.seconds:
-                self.reason = ("TimeLimit", f"the submission took more than {self.seconds:.4g} s")
+                self.reason = ("TimeLimit", f"the submission took more than {self.seconds:.4g} s; --time allows more")
             if self.reason is not None:
                 for process in processes:
                     with contextlib.suppress(psutil.Error):

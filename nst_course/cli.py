@@ -122,6 +122,10 @@ def _parser():
         help="run the new notebook, that is, the code in it, and say which saved numbers came out again",
     )
 
+    migrate.add_argument(
+        "--time", type=float, default=3600, metavar="S", help="seconds a cell may take with --run (%(default)s)"
+    )
+
     verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
     grade = verb("grade", _grade, "grade all submissions of an nbgrader course folder, and list the commonest mistakes")
     grade.add_argument("folder", help="the course folder, with submitted/STUDENT/ASSIGNMENT/")
@@ -338,7 +342,7 @@ def _migrate(args):
     if not args.execute:
         return 0
     print("Running it; a run of 200 iterations takes minutes.", flush=True)
-    cells = run_notebook(args.notebook, new)
+    cells = run_notebook(args.notebook, new, cell_seconds=args.time)
     again = [came for cell in cells for came in cell.again]
     print(f"Saved numbers that came out again: {sum(again)} of {len(again)}")
     for cell in cells:

@@ -296,7 +296,7 @@ def _take(folder, results, outside):
         if "DeadKernelError" in names and not status:
             status.append("its kernel ended early")
         if "CellTimeoutError" in names:
-            status.append("a cell was interrupted")
+            status.append("a cell was interrupted; c.Execute.timeout in nbgrader_config.py allows it more seconds")
     if outside:
         status.append(f"it wrote outside its folder: {', '.join(outside[:5])}")
     return "; ".join(status) or GRADED, seconds, memory

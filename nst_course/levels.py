@@ -150,14 +150,18 @@ def quantize(W, max_iterations=1000):
     values = np.sort(W, axis=None).astype(np.float64)
     levels = np.unique(values)
     if levels.size > MAX_LEVELS:
-        sums = np.concatenate([[0.0], np.cumsum(values)])
+        sums, squares = (np.concatenate([[0.0], np.cumsum(a)]) for a in (values, values**2))
         ends = _first_ends(values)
         for _ in range(max_iterations):
-            taken = np.diff(ends) > 0  # a level that nothing is near to is dropped
-            begins, stops = ends[:-1][taken], ends[1:][taken]
-            levels = (sums[stops] - sums[begins]) / (stops - begins)
+            levels = np.diff(sums[ends]) / np.diff(ends)
             middles = (levels[1:] + levels[:-1]) / 2
-            before, ends = ends, np.concatenate([[0], np.searchsorted(values, middles), [values.size]])
+            before, ends = ends, np.unique([0, *np.searchsorted(values, middles), values.size])
+            if ends.size <= MAX_LEVELS:
+                # Levels that nothing is near to are put where the error is largest, each in the middle of a run.
+                means = np.diff(sums[ends]) / np.diff(ends)
+                errors = np.diff(squares[ends]) - means**2 * np.diff(ends)
+                worst = np.argsort(errors, kind="stable")[ends.size - MAX_LEVELS - 1 :]
+                ends = np.unique([*ends, *np.searchsorted(values, means[worst])])
             if np.array_equal(before, ends):
                 break
     levels = np.unique(levels.astype(np.float32))
@@ -175,4 +179,4 @@ def _first_ends(values, pieces=4096):
     # Each piece holds equally many weights, so that its density is one over its width.
     spread = np.concatenate([[0], np.cumsum(np.diff(edges) ** (2 / 3))])
     bounds = np.interp(np.linspace(0, spread[-1], MAX_LEVELS + 1)[1:-1], spread, edges)
-    return np.concatenate([[0], np.searchsorted(values, bounds), [values.size]])
+    return np.unique([0, *np.searchsorted(values, bounds), values.size])

@@ -361,13 +361,12 @@ def test_numbers_are_compared_by_their_digits(tmp_path):
     old = write(tmp_path / "old.ipynb", *cells)
     new = tmp_path / "new.ipynb"
     shutil.copy(old, new)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(migration, "CELL_TIMEOUT", 2)
-        runs = run_notebook(old, new)
+    runs = run_notebook(old, new, cell_seconds=5)
     assert [run.cell for run in runs] == list(range(1, len(cells) + 1))
     assert [sum(run.again) for run in runs[: len(NUMBERS)]] == [again for _, _, again in NUMBERS]
     assert [len(run.saved) for run in runs[len(NUMBERS) - 3 : len(NUMBERS)]] == [0, 0, 0]
-    assert [run.error.partition(":")[0] for run in runs[-4:]] == ["ZeroDivisionError", "", "KeyboardInterrupt", ""]
+    assert [run.error.partition(":")[0] for run in runs[-4:]] == ["ZeroDivisionError", "", "CellTimeoutError", ""]
+    assert "it took more than 5 s and was interrupted; --time allows it more" in runs[-2].error
     assert runs[-1].again == (True,)
 
 

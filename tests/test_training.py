@@ -323,7 +323,7 @@ def test_several_devices_take_the_steps_of_one(folder, trained, tmp_path, reques
         task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         processes.append(start("workers", TF_CONFIG=json.dumps(task)))
     try:
-        outputs = [process.communicate(timeout=200) for process in processes]
+        outputs = [process.communicate(timeout=1800) for process in processes]
     finally:
         for process in processes:
             process.kill()

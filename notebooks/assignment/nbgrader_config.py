@@ -10,4 +10,4 @@ c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = "(?s).*"
 
 # Seconds for one cell. After that it is interrupted, counts as wrong, and the next one runs.
-c.Execute.timeout = 120
+c.Execute.timeout = 300
