@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from nst_course import (
     STYLE_LAYERS,
-    VGGWeights,
     compute_content_cost,
     compute_style_cost,
     generate_noise_image,
@@ -105,11 +104,10 @@ def bare(weights, content, style, start):
 def main():
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", help="weights file; random numbers of VGG-19's full size without one")
+    parser.add_argument("--weights", help="weights to use in place of those found")
     parser.add_argument("--blocks", type=int, default=5)
     args = parser.parse_args()
-    full = (64, 128, 256, 512, 512)
-    weights = load_weights(args.weights) if args.weights else VGGWeights.random(widths=full)
+    weights = load_weights(args.weights)
     rng = np.random.RandomState(0)
     content, style = (rng.uniform(-120, 150, SIZE).astype(np.float32) for _ in range(2))
     start = generate_noise_image(content, seed=0)

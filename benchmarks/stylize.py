@@ -11,8 +11,8 @@ memory
     The peak of a process that paints seven iterations of `FAST`, enough to fill the optimiser's memory, at four sizes:
     at most 4 GB at 1600 x 1200 and 10 GB at 3200 x 2400.
 
-Weights: the published blocks 1 to 3 and random blocks 4 and 5 where the test data is there, else random ones of full
-size. The exit status is 1 when a demand is not met.
+Weights: those `load_weights` finds. Pictures: the course's own, louvre_small and monet, where the test data is there,
+else the project's. The exit status is 1 when a demand is not met.
 
     NST_COURSE_TEST_DATA=... python benchmarks/stylize.py [evaluation] [fast] [memory] [--repeat N]
 """
@@ -35,7 +35,7 @@ from nst_course import (
     COURSE,
     FAST,
     STYLE_LAYERS,
-    VGGWeights,
+    load_weights,
     paint,
     read_image,
     reshape_and_normalize_image,
@@ -43,27 +43,20 @@ from nst_course import (
     stylize,
 )
 from nst_course.evaluation import Evaluator
-from nst_course.vgg import NETWORKS
+from nst_course.weights import repository_folder
 
 SIZES = ((400, 300, None), (800, 600, None), (1600, 1200, 4e9), (3200, 2400, 10e9))
-FULL = (64, 128, 256, 512, 512)
 BLOCK = 5
 
 
 def setting():
-    """Return weights of VGG-19's full size, a content picture and a style picture of 400 x 300."""
-    weights, test_data = VGGWeights.random(widths=FULL), os.environ.get("NST_COURSE_TEST_DATA")
-    if not test_data:
-        print("NST_COURSE_TEST_DATA is not set: random weights, random pictures.")
-        rng = np.random.RandomState(0)
-        return weights, *(rng.randint(0, 256, (300, 400, 3)).astype(np.uint8) for _ in range(2))
-    folder = pathlib.Path(test_data)
-    with np.load(folder / "vgg19" / "vgg19-blocks1to3.npz", allow_pickle=False) as arrays:
-        real = {n: (arrays[f"{n}_W"], arrays[f"{n}_b"]) for n in NETWORKS["VGG-19"] if f"{n}_W" in arrays}
-    pictures = (
-        resize_image(read_image(folder / "pictures" / n), width=400, height=300) for n in ("chicago.jpg", "wave.jpg")
-    )
-    return VGGWeights({**weights.parameters, **real}), *pictures
+    """Return the weights, a content picture and a style picture of 400 x 300."""
+    test_data, names = os.environ.get("NST_COURSE_TEST_DATA"), ("louvre_small.jpg", "monet.jpg")
+    folder = pathlib.Path(test_data, "pictures") if test_data else None
+    if folder is None:
+        print("NST_COURSE_TEST_DATA is not set: the project's own pictures.")
+        folder, names = repository_folder("images"), ("glass_pyramid.png", "brush_strokes.png")
+    return load_weights(), *(resize_image(read_image(folder / name), width=400, height=300) for name in names)
 
 
 def bare(weights, content, style):
@@ -171,7 +164,7 @@ def paint_once(width, height):
     """Paint a few iterations and print the peak memory of this process, and the estimate, in bytes."""
     rng = np.random.RandomState(0)
     content, style = (rng.randint(0, 256, (height, width, 3)).astype(np.uint8) for _ in range(2))
-    painting = stylize(content, style, FAST.but(iterations=7), weights=VGGWeights.random(widths=FULL))
+    painting = stylize(content, style, FAST.but(iterations=7), weights=load_weights())
     # ru_maxrss is in KB on Linux, in bytes on macOS.
     print(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024), painting.memory

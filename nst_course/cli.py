@@ -47,9 +47,15 @@ def _parser():
         sub.set_defaults(run=run)
         return sub
 
-    demo = verb("demo", _demo, "run the whole assignment on a photograph and check the expected values")
+    demo = verb("demo", _demo, "check the expected values, and paint a photograph in our brush strokes")
     demo.add_argument("-o", "--output", default="output/generated_image.jpg", help="picture to write (%(default)s)")
-    demo.add_argument("--iterations", type=_count, default=200, metavar="N", help="steps (%(default)s)")
+    demo.add_argument(
+        "--preset", choices=("fast", "course"), default="fast", help="course: its own 200 iterations (%(default)s)"
+    )
+    demo.add_argument(
+        "--size", type=_count, default=400, metavar="W", help="width in pixels; fewer on a slow machine (%(default)s)"
+    )
+    demo.add_argument("--iterations", type=_count, metavar="N", help="steps (the preset's)")
     demo.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
     stylize = verb("stylize", _stylize, "paint one picture in the style of others")
@@ -138,7 +144,7 @@ def _parser():
     weights = verb("weights", None, "look into a weights file, or fetch the published ones")
     actions = weights.add_subparsers(title="what to do", required=True, metavar="VERB")
     inspect = actions.add_parser("inspect", help="say which network, layers and checksum a file has")
-    inspect.add_argument("file", help="a .mat or .h5 file")
+    inspect.add_argument("file", help="a .mat, .h5 or .npz file")
     inspect.set_defaults(run=_inspect)
     download = actions.add_parser("download", help="fetch the published VGG-19 weights, or the models of restyle")
     download.add_argument(
@@ -164,29 +170,21 @@ def _demo(args):
 
     start_tensorflow()
     from .images import read_image, resize_image
+    from .recipes import Style
     from .weights import repository_folder
 
+    status = _print_table(course_run=False)
     print("Content: Chelsea the cat (a photograph from scikit-image). Style: our own brush strokes.")
     content = resize_image(data.chelsea(), width=400, height=300)
-    style = read_image(repository_folder("images") / "brush_strokes.png")
-    status = _print_table(course_run=False)
-
-    def run(weights, callback):
-        from .session import paint
-
-        picture = paint(content, style, weights=weights, num_iterations=args.iterations, seed=3, callback=callback)
-        return picture, callback.iteration + 1 < args.iterations
-
-    return _paint(args, args.iterations, run) or status
+    style = Style(read_image(repository_folder("images") / "brush_strokes.png"))
+    changes = {} if args.iterations is None else {"iterations": args.iterations}
+    content = resize_image(content, width=args.size)
+    return _paint(args, content, [style], PRESETS[args.preset].but(**changes), seed=3) or status
 
 
 def _stylize(args):
     start_tensorflow()
-    from tqdm import tqdm
-
-    from .eager import stylize
     from .images import read_image, resize_image
-    from .memory import estimate_memory
     from .recipes import STARTS, Style
 
     _check_new(args.output, (args.content, *args.style, args.start or ""))
@@ -198,17 +196,7 @@ def _stylize(args):
     changes = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
     if args.start is not None and args.start not in STARTS:
         changes["start"] = read_image(args.start)
-    preset = PRESETS[args.preset].but(**changes)
-
-    def run(weights, callback):
-        tqdm.write(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
-        painting = stylize(content, styles, preset, weights=weights, seed=args.seed, callback=callback)
-        if painting.timings:
-            times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
-            tqdm.write(f"The network computed in {painting.precision} (timed: {times}).")
-        return painting.image, painting.interrupted
-
-    return _paint(args, sum(preset.iterations), run)
+    return _paint(args, content, styles, PRESETS[args.preset].but(**changes), args.seed)
 
 
 def _restyle(args):
@@ -299,32 +287,36 @@ def _train(args):
     return 0
 
 
-def _paint(args, iterations, run):
+def _paint(args, content, styles, preset, seed):
     """Run with a bar, and write the picture even if the run is cut short."""
     from tqdm import tqdm
 
+    from .eager import stylize
     from .images import check_output, save_image
+    from .memory import estimate_memory
     from .session import DivergenceError
     from .weights import load_weights
 
     check_output(args.output)
     weights = load_weights(args.weights)
-    with tqdm(total=iterations, unit="it", desc="Painting") as bar:
+    print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
+    with tqdm(total=sum(preset.iterations), unit="it", desc="Painting") as bar:
 
         def callback(step):
-            callback.iteration = step.iteration
             bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
             bar.update()
 
-        callback.iteration = -1
         try:
-            picture, interrupted = run(weights, callback)
+            painting = stylize(content, styles, preset, weights=weights, seed=seed, callback=callback)
         except DivergenceError as error:
             save_image(args.output, error.image)
             raise
-    save_image(args.output, picture)
+    if painting.timings:
+        times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
+        print(f"The network computed in {painting.precision} (timed: {times}).")
+    save_image(args.output, painting.image)
     print(f"Picture: {pathlib.Path(args.output).resolve()}")
-    return 128 + signal.SIGINT if interrupted else 0
+    return 128 + signal.SIGINT if painting.interrupted else 0
 
 
 def _migrate(args):

@@ -15,6 +15,7 @@ import functools
 import os
 import pathlib
 import sys
+import tempfile
 import types
 import warnings
 
@@ -32,7 +33,7 @@ from tensorflow.python.framework import random_seed
 
 from . import images, session
 from .migration import STAND_IN
-from .weights import IMAGENET_MEAN, find_weights, repository_folder
+from .weights import IMAGENET_MEAN, VGGWeights, find_weights, repository_folder
 
 __all__ = [
     "CONFIG",
@@ -296,6 +297,17 @@ def _stand_in(missing, path):
     return path
 
 
+def _stand_in_mat(missing, loadmat):
+    """Return what `loadmat` gives of the weights that are found, whatever kind of file they come from."""
+    path = _stand_in(missing, find_weights())
+    if path.suffix == ".mat":
+        return loadmat(path)
+    with tempfile.TemporaryDirectory() as folder:
+        mat = pathlib.Path(folder, "weights.mat")
+        VGGWeights.read(path).write_mat(mat)
+        return loadmat(mat)
+
+
 def _patches():
     """Yield (object, attribute, value) of all that is changed."""
     for place in _PLACES:
@@ -342,7 +354,7 @@ def _patches():
     mpl_imread = matplotlib.image.imread
     yield matplotlib.image, "imread", _or_else(mpl_imread, lambda name: _stand_in_picture(name) / np.float32(255))
     loadmat = scipy.io.loadmat
-    yield scipy.io, "loadmat", _or_else(loadmat, lambda name: loadmat(_stand_in(name, find_weights())))
+    yield scipy.io, "loadmat", _or_else(loadmat, lambda name: _stand_in_mat(name, loadmat))
 
 
 def _patch():

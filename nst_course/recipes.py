@@ -97,7 +97,7 @@ class Objective:
     preprocessing : {"course", "keras", "unit"}, optional
         "course": pictures are 0 to 255, the ImageNet mean is subtracted. "keras": pictures are 0 to 1, multiplied by
         255 before the mean is subtracted. "unit": pictures are 0 to 1, normalised with mean (.485, .456, .406) and
-        standard deviation (.229, .224, .225), for weights that were trained so; the published ones and ours were not.
+        standard deviation (.229, .224, .225), for weights that were trained so; the published ones were not.
         Learning rate and total variation are in the picture's unit.
     pooling : {"average", "max"}, optional
         How the network pools.

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from nst_course import VGGWeights, cli, eager, read_image, save_image, session
+from nst_course import VGGWeights, cli, eager, read_image, save_image
 from nst_course.expected import EXPECTED
 from nst_course.recipes import PRESETS
 
@@ -161,11 +161,10 @@ def test_interrupt_keeps_the_picture(tiny, tmp_path, monkeypatch):
     assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
 
 
-def test_interrupting_the_demo_keeps_the_picture(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(session, "model_nn", functools.partial(interrupted, session.model_nn))
+def test_interrupting_the_demo_keeps_the_picture(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(eager, "stylize", functools.partial(interrupted, eager.stylize))
     words = ["demo", "-o", tmp_path / "out.png", "--weights", tiny / "tiny.mat", "--iterations", "3"]
     assert cli.main([str(word) for word in words]) == 130
-    assert "picture so far is kept" in capsys.readouterr().err
     assert read_image(tmp_path / "out.png").shape == (300, 400, 3)
 
 
@@ -184,12 +183,17 @@ def test_iterations_must_be_positive(tiny, tmp_path, capsys):
     assert "at least 1, found 0" in capsys.readouterr().err
 
 
-def test_demo(tmp_path, tiny, capfd):
+@pytest.mark.parametrize("options, size", [([], (300, 400)), (["--preset", "course", "--size", "80"], (60, 80))])
+def test_demo(tmp_path, tiny, capfd, monkeypatch, options, size):
+    calls, run = [], eager.stylize
+    monkeypatch.setattr(eager, "stylize", lambda *args, **kwargs: calls.append(args) or run(*args, **kwargs))
     output = tmp_path / "demo.jpg"
-    assert cli.main(["demo", "-o", str(output), "--iterations", "2", "--weights", str(tiny / "tiny.mat")]) == 0
+    words = ["demo", "-o", output, "--iterations", "2", "--weights", tiny / "tiny.mat", *options]
+    assert cli.main([str(word) for word in words]) == 0
     printed = capfd.readouterr().out
     assert "ok   J_content" in printed and "OFF" not in printed
-    assert read_image(output).shape == (300, 400, 3)
+    assert read_image(output).shape == (*size, 3)
+    assert calls[0][2].start == PRESETS["course" if options else "fast"].start
 
 
 def test_check(capsys):
