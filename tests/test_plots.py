@@ -1,11 +1,16 @@
+import io
+
 import imageio.v3 as iio
+import ipywidgets
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from nst_course import (
     Step,
+    denormalize_image,
     reshape_and_normalize_image,
     save_gif,
     show_contact_sheet,
@@ -13,6 +18,8 @@ from nst_course import (
     show_feature_maps,
     show_gram,
     show_pictures,
+    show_source,
+    watch,
 )
 
 
@@ -120,3 +127,58 @@ def test_save_gif_refuses_what_is_no_animation(tmp_path, name, pictures, seconds
     with pytest.raises(ValueError, match="Expected"):
         save_gif(tmp_path / name, pictures, seconds=seconds)
     assert not list(tmp_path.iterdir())
+
+
+# --- source and pictures on the way ---
+
+
+def documented(a, b=2):
+    """Add.
+
+    Not shown.
+    """
+    # Shown.
+    return a + b
+
+
+def undocumented(a):
+    return -a
+
+
+def test_show_source_leaves_the_docstring_out():
+    assert show_source(documented).data == ("```python\ndef documented(a, b=2):\n    # Shown.\n    return a + b\n```")
+    assert show_source(undocumented).data == "```python\ndef undocumented(a):\n    return -a\n```"
+    with pytest.raises(TypeError):
+        show_source(len)
+
+
+def steps(n):
+    rng = np.random.RandomState(0)
+    return [Step(i, 400.0 / (i + 1), 1.0, 2.0, rng.uniform(-100, 100, (1, 6, 8, 3)), 0.1) for i in range(n)]
+
+
+def test_watch_prints_costs_where_there_are_no_widgets(capsys):
+    callback = watch(costs_every=2)
+    for step in steps(4):
+        callback(step)
+    assert capsys.readouterr().out == (
+        "Iteration 0: total 4.00e+02, content 1.00e+00, style 2.00e+00\n"
+        "Iteration 2: total 1.33e+02, content 1.00e+00, style 2.00e+00\n"
+    )
+
+
+def test_watch_shows_the_latest_picture_in_a_notebook(monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr("nst_course.plots._widgets", lambda: ipywidgets)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    callback = watch(every=3)
+    picture, text = shown[0].children
+    before = repr(shown[0])  # what nbval compares: it must not hold a picture
+    assert picture.value == b"" and "value=b''" in before
+    for step in steps(5):
+        callback(step)
+    image = np.asarray(Image.open(io.BytesIO(picture.value)))
+    expected = denormalize_image(steps(5)[3].image)
+    assert image.shape == (6, 8, 3) and np.abs(image.astype(int) - expected).mean() < 40  # a JPEG of noise
+    assert text.value.startswith("Iteration 3: total 1.00e+02")
+    assert capsys.readouterr().out == ""
