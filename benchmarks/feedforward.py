@@ -35,9 +35,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from nst_course import Training, TransformNet, load_network, load_weights, read_image, save_image, train
-from nst_course.feedforward.pictures import Crops
+from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.transform_net import random_parameters, transform
-from nst_course.weights import repository_folder
+from nst_course.weights.folders import repository_folder
 
 tf1 = tf.compat.v1
 

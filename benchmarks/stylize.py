@@ -42,8 +42,8 @@ from nst_course import (
     resize_image,
     stylize,
 )
-from nst_course.evaluation import Evaluator
-from nst_course.weights import repository_folder
+from nst_course.eager.evaluation import Evaluator
+from nst_course.weights.folders import repository_folder
 
 SIZES = ((400, 300, None), (800, 600, None), (1600, 1200, 4e9), (3200, 2400, 10e9))
 BLOCK = 5

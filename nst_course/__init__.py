@@ -10,8 +10,7 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "arbitrary": ("ArbitraryStyle", "HubStyle", "StyleModelError", "load_arbitrary"),
-    "checks": (
+    "classroom.checks": (
         "CheckError",
         "check_content_cost",
         "check_gram_matrix",
@@ -20,6 +19,7 @@ _HOMES = {
         "check_style_cost",
         "check_total_cost",
     ),
+    "classroom.grading": ("Graded", "Mistake", "grade"),
     "costs": (
         "compute_content_cost",
         "compute_gram_cost",
@@ -29,13 +29,24 @@ _HOMES = {
         "total_cost",
         "total_variation_cost",
     ),
-    "download": ("download_style_models", "download_weights"),
-    "eager": ("Painting", "features", "stylize"),
+    "eager.memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
+    "eager.optimizers": ("Adam", "LBFGS"),
+    "eager.presets": (
+        "COURSE",
+        "FAST",
+        "GATYS",
+        "LBFGS_VGG19",
+        "TF_TUTORIAL",
+        "Objective",
+        "Preset",
+        "Style",
+    ),
+    "eager.stylize": ("Painting", "features", "stylize"),
     "expected": ("EXPECTED", "expected_value"),
+    "feedforward.arbitrary": ("ArbitraryStyle", "HubStyle", "StyleModelError", "load_arbitrary"),
     "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),
     "feedforward.training": ("Training", "train"),
     "feedforward.transform_net": ("TransformNet",),
-    "grading": ("Graded", "Mistake", "grade"),
     "images": (
         "ImageError",
         "denormalize_image",
@@ -45,9 +56,7 @@ _HOMES = {
         "resize_image",
         "save_image",
     ),
-    "memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
     "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
-    "optimizers": ("Adam", "LBFGS"),
     "plots": (
         "save_gif",
         "show_contact_sheet",
@@ -57,16 +66,6 @@ _HOMES = {
         "show_pictures",
         "show_source",
         "watch",
-    ),
-    "recipes": (
-        "COURSE",
-        "FAST",
-        "GATYS",
-        "LBFGS_VGG19",
-        "TF_TUTORIAL",
-        "Objective",
-        "Preset",
-        "Style",
     ),
     "session": (
         "DivergenceError",
@@ -80,7 +79,12 @@ _HOMES = {
     ),
     "startup": ("start_tensorflow",),
     "vgg": ("Activations", "LayerNotFoundError", "forward"),
-    "weights": ("VGGWeights", "WeightsError", "find_weights", "load_weights"),
+    "weights.download": ("download_style_models", "download_weights"),
+    "weights.find": ("find_weights", "load_weights"),
+    "weights.levels": ("write_levels",),
+    "weights.matconvnet": ("write_mat",),
+    "weights.network": ("VGGWeights", "WeightsError"),
+    "weights.reading": ("read_weights",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

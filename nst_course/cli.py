@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from . import __version__
-from .recipes import COLORS, PRESETS
+from .eager.presets import COLORS, PRESETS
 from .startup import start_tensorflow
 from .vgg import LayerNotFoundError
 
@@ -169,9 +169,9 @@ def _demo(args):
     from skimage import data
 
     start_tensorflow()
+    from .eager.presets import Style
     from .images import read_image, resize_image
-    from .recipes import Style
-    from .weights import repository_folder
+    from .weights.folders import repository_folder
 
     status = _print_table(course_run=False)
     print("Content: Chelsea the cat (a photograph from scikit-image). Style: our own brush strokes.")
@@ -184,8 +184,8 @@ def _demo(args):
 
 def _stylize(args):
     start_tensorflow()
+    from .eager.presets import STARTS, Style
     from .images import read_image, resize_image
-    from .recipes import STARTS, Style
 
     _check_new(args.output, (args.content, *args.style, args.start or ""))
     content = read_image(args.content)
@@ -201,7 +201,7 @@ def _stylize(args):
 
 def _restyle(args):
     start_tensorflow()
-    from .arbitrary import load_arbitrary
+    from .feedforward.arbitrary import load_arbitrary
     from .images import check_output, read_image, resize_image, save_image
 
     _check_new(args.output, (args.content, *args.style))
@@ -248,10 +248,10 @@ def _train(args):
     start_tensorflow()
     from tqdm import tqdm
 
+    from .eager.optimizers import Adam
     from .feedforward.training import PERCEPTUAL, Training, train
     from .images import read_image
-    from .optimizers import Adam
-    from .weights import repository_folder
+    from .weights.folders import repository_folder
 
     def given(*names):
         return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -291,11 +291,11 @@ def _paint(args, content, styles, preset, seed):
     """Run with a bar, and write the picture even if the run is cut short."""
     from tqdm import tqdm
 
-    from .eager import stylize
+    from .eager.memory import estimate_memory
+    from .eager.stylize import stylize
     from .images import check_output, save_image
-    from .memory import estimate_memory
     from .session import DivergenceError
-    from .weights import load_weights
+    from .weights.find import load_weights
 
     check_output(args.output)
     weights = load_weights(args.weights)
@@ -379,7 +379,7 @@ def _print_table(course_run):
 def _grade(args):
     from tqdm import tqdm
 
-    from .grading import grade, printable
+    from .classroom.grading import grade, printable
 
     with tqdm(unit="submission", desc="Grading") as bar:
 
@@ -399,7 +399,7 @@ def _grade(args):
 
 
 def _notebook(args):
-    from .weights import repository_folder
+    from .weights.folders import repository_folder
 
     folder = repository_folder("notebooks")
     if not folder.is_dir():
@@ -408,10 +408,10 @@ def _notebook(args):
 
 
 def _inspect(args):
-    from .download import PUBLISHED, checksums
-    from .weights import VGGWeights
+    from .weights.download import PUBLISHED, checksums
+    from .weights.reading import read_weights
 
-    weights = VGGWeights.read(args.file)
+    weights = read_weights(args.file)
     sums = checksums(args.file)
     known = next((PUBLISHED[s] for s in sums if s in PUBLISHED), "not one of the published files we know")
     print(f"{args.file}: {weights.network}, {weights.layout}")
@@ -426,7 +426,7 @@ def _inspect(args):
 
 
 def _download(args):
-    from .download import SOURCES, STYLE_MODELS, download_style_models, download_weights
+    from .weights.download import SOURCES, STYLE_MODELS, download_style_models, download_weights
 
     if args.source == "arbitrary":
         print(f"Fetching {' and '.join(model.file for model in STYLE_MODELS)}, 3 MB")

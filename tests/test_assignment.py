@@ -101,7 +101,7 @@ def test_an_unfinished_submission_with_mistakes(course, solved):
 def test_without_nbgrader_one_is_told_what_to_install(tmp_path, monkeypatch, capsys):
     from nst_course import cli
 
-    monkeypatch.delitem(sys.modules, "nst_course._nbgrader", raising=False)
+    monkeypatch.delitem(sys.modules, "nst_course.classroom.gradebook", raising=False)
     monkeypatch.setitem(sys.modules, "nbgrader.api", None)
     assert cli.main(["grade", str(tmp_path)]) == 1
     assert 'pip install -e ".[instructor]"' in capsys.readouterr().err

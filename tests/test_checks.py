@@ -20,7 +20,7 @@ from nst_course import (
     check_total_cost,
     expected_value,
 )
-from nst_course.checks.formulas import fit, formulas
+from nst_course.classroom.checks.formulas import fit, formulas
 
 tf1 = tf.compat.v1
 CHECKS = {

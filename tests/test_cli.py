@@ -5,16 +5,17 @@ import pathlib
 import numpy as np
 import pytest
 
-from nst_course import VGGWeights, cli, eager, read_image, save_image
+from nst_course import VGGWeights, cli, read_image, read_weights, save_image, write_mat
+from nst_course.eager import stylize as eager
+from nst_course.eager.presets import PRESETS
 from nst_course.expected import EXPECTED
-from nst_course.recipes import PRESETS
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A folder with a tiny network and two pictures of different sizes."""
     folder = tmp_path_factory.mktemp("tiny")
-    VGGWeights.random(widths=(2, 3, 4, 4, 4)).write_mat(folder / "tiny.mat")
+    write_mat(VGGWeights.random(widths=(2, 3, 4, 4, 4)), folder / "tiny.mat")
     rng = np.random.RandomState(0)
     save_image(folder / "content.png", rng.randint(0, 256, (24, 32, 3)).astype(np.uint8))
     save_image(folder / "style.png", rng.randint(0, 256, (40, 20, 3)).astype(np.uint8))
@@ -169,9 +170,9 @@ def test_interrupting_the_demo_keeps_the_picture(tiny, tmp_path, monkeypatch):
 
 
 def test_divergence_keeps_the_last_good_picture(tiny, tmp_path, capsys):
-    weights = VGGWeights.read(tiny / "tiny.mat")
+    weights = read_weights(tiny / "tiny.mat")
     huge = {name: (W * 1e6, b) for name, (W, b) in weights.parameters.items()}
-    VGGWeights(huge).write_mat(tmp_path / "huge.mat")
+    write_mat(VGGWeights(huge), tmp_path / "huge.mat")
     assert stylize(tiny, tmp_path / "out.png", "--weights", tmp_path / "huge.mat") == 1
     assert "Expected finite costs" in capsys.readouterr().err
     assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
@@ -221,13 +222,13 @@ def test_inspect(tiny, capsys):
 
 def test_inspect_knows_the_published_files(tiny, capsys, monkeypatch):
     published = "sha256:abdb57167f82a2a1fbab1e1c16ad9373411883f262a1a37ee5db2e6fb0044695"
-    monkeypatch.setattr("nst_course.download.checksums", lambda path: (published,))
+    monkeypatch.setattr("nst_course.weights.download.checksums", lambda path: (published,))
     assert cli.main(["weights", "inspect", str(tiny / "tiny.mat")]) == 0
     assert "This is the published imagenet-vgg-verydeep-19.mat" in capsys.readouterr().out
 
 
 def test_download_without_a_network(tmp_path, capsys, monkeypatch):
-    from nst_course import download
+    from nst_course.weights import download
 
     # Port 9 of this machine: nothing listens there, so the connection is refused at once.
     source = download.SOURCES["keras"]
@@ -241,7 +242,7 @@ def test_download_without_a_network(tmp_path, capsys, monkeypatch):
 
 
 def test_download_of_the_style_models_without_a_network(tmp_path, capsys, monkeypatch):
-    from nst_course import download
+    from nst_course.weights import download
 
     here = [download.Source(m.file, "http://127.0.0.1:9/x", m.hash, m.n_bytes) for m in download.STYLE_MODELS]
     monkeypatch.setattr(download, "STYLE_MODELS", here)

@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from nst_course import download
-from nst_course.download import (
+from nst_course.weights import download
+from nst_course.weights.download import (
     PUBLISHED,
     SOURCES,
     STYLE_MODELS,
@@ -20,7 +20,7 @@ from nst_course.download import (
     download_style_models,
     download_weights,
 )
-from nst_course.weights import WeightsError
+from nst_course.weights.network import WeightsError
 
 CONTENT = bytes(range(256)) * 400
 FILE = "imagenet-vgg-verydeep-19.mat"

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from nst_course import VGGWeights, expected, generate_noise_image, paint, read_image, resize_image, save_image
+from nst_course import (
+    VGGWeights,
+    expected,
+    generate_noise_image,
+    paint,
+    read_image,
+    resize_image,
+    save_image,
+    write_mat,
+)
 from nst_course.expected import EXPECTED, OLD_PIXELS, TODAYS_PIXELS, expected_value
 
 
@@ -54,13 +63,13 @@ def test_unknown_name_lists_the_names_there_are():
 def test_course_run_is_run_where_its_files_are(pixels, tmp_path, monkeypatch):
     """With a file of the published name and two pictures of the course's names, the rows are measured."""
     weights = tmp_path / "imagenet-vgg-verydeep-19.mat"
-    VGGWeights.random(widths=(2, 2, 2, 2, 2)).write_mat(weights)
+    write_mat(VGGWeights.random(widths=(2, 2, 2, 2, 2)), weights)
     monkeypatch.setenv("NST_COURSE_WEIGHTS", str(weights))
     rng = np.random.RandomState(0)
     pictures = [tmp_path / f"{name}{pixels}" for name in ("louvre_small", "monet")]
     for picture in pictures:
         save_image(picture, rng.randint(0, 256, (20, 24, 3)).astype(np.uint8))
-    monkeypatch.setattr("nst_course.weights.repository_folder", lambda name: tmp_path)
+    monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
     expected._course_run.cache_clear()
     try:
         measured = expected._iteration(0, pixels)()
@@ -80,7 +89,7 @@ def test_course_run_is_run_where_its_files_are(pixels, tmp_path, monkeypatch):
 
 
 def test_course_run_is_not_measured_without_its_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("nst_course.weights.repository_folder", lambda name: tmp_path)
+    monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
     monkeypatch.chdir(tmp_path)
     expected._course_run.cache_clear()
     assert expected_value("iteration 0").measure() is None

@@ -17,8 +17,9 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
 from traitlets.config import Config
 
-from nst_course import cli, grading
-from nst_course.grading import GRADED, Graded, Mistake, grade
+from nst_course import cli
+from nst_course.classroom import grading
+from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
 
 PROJECT = pathlib.Path(__file__).parent.parent
 

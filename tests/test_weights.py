@@ -15,9 +15,10 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nst_course import download, weights
+from nst_course import VGGWeights, WeightsError, find_weights, load_weights, read_weights, write_levels, write_mat
 from nst_course.vgg import NETWORKS, LayerNotFoundError
-from nst_course.weights import EMBEDDED_WEIGHTS, VGGWeights, WeightsError, find_weights, load_weights
+from nst_course.weights import cache, download, find, folders, keras_h5, matconvnet, reading
+from nst_course.weights.find import EMBEDDED_WEIGHTS
 
 RETRY = "nst-course weights download"
 CONVOLUTIONS = {
@@ -139,18 +140,18 @@ def convolutions(found):
 def test_both_layouts(tmp_path, layout, network, column, compressed):
     path = write(tmp_path / "a.mat", compressed, layout=layout, network=network, column=column)
     assert scipy.io.loadmat(path)["layers"].shape == (1, {"VGG-19": 43, "VGG-16": 37}[network])
-    read = VGGWeights.read(path)
+    read = read_weights(path)
     assert_parameters(read, convolutions(numbers(network)))
     assert read.network == network and layout in read.layout and read.classes == tuple(CLASSES)
     assert read.source == str(path)
-    assert_parameters(VGGWeights.read(path, classifier=True), numbers(network))
+    assert_parameters(read_weights(path, classifier=True), numbers(network))
 
 
 @pytest.mark.parametrize("layout, place", [("new", 2), ("old", 0)])
 def test_reads_what_loadmat_reads_the_courses_way(tmp_path, layout, place):
     path = write(tmp_path / "a.mat", layout=layout)
     vgg_layers = scipy.io.loadmat(path)["layers"]
-    read = VGGWeights.read(path)
+    read = read_weights(path)
     for i, (_, name) in enumerate(table("VGG-19")):
         if name in read:
             wb = vgg_layers[0][i][0][0][place]
@@ -163,18 +164,18 @@ def test_doubles_become_float32(tmp_path):
     found = {name: (W.astype("f8"), b.astype("f8")) for name, (W, b) in numbers().items()}
     # MATLAB stores doubles without a fraction as small integers.
     found["conv1_1"] = np.arange(3 * 3 * 3 * 4).reshape(3, 3, 3, 4).astype("u1"), np.zeros(4, "u1")
-    assert_parameters(VGGWeights.read(write(tmp_path / "a.mat", found=found)), convolutions(found))
+    assert_parameters(read_weights(write(tmp_path / "a.mat", found=found)), convolutions(found))
 
 
 def test_a_double_beyond_float32_is_infinite(tmp_path):
     found = numbers()
     found["conv2_1"] = found["conv2_1"][0].astype("f8") * 1e300, found["conv2_1"][1]
     with pytest.raises(WeightsError, match="conv2_1 of .* holds NaN or infinity"):
-        VGGWeights.read(write(tmp_path / "a.mat", found=found))
+        read_weights(write(tmp_path / "a.mat", found=found))
 
 
 def test_a_file_that_stops_after_block_3(tmp_path):
-    read = VGGWeights.read(write(tmp_path / "a.mat", stop="pool3"))
+    read = read_weights(write(tmp_path / "a.mat", stop="pool3"))
     assert read.layers[-1] == "conv3_4" and len(read.layers) == 8 and read.network == "VGG-19"
     with pytest.raises(LayerNotFoundError, match="There is no layer 'conv4_2'.*conv1_1 .. conv3_4"):
         read["conv4_2"]
@@ -185,7 +186,7 @@ def test_the_first_matconvnet_had_filters_and_biases(tmp_path):
     found = numbers(classifier=False)
     layers = [struct(type="conv", name=name, filters=W, biases=b[None]) for name, (W, b) in found.items()]
     scipy.io.savemat(tmp_path / "a.mat", {"layers": cells(*layers)})
-    assert_parameters(VGGWeights.read(tmp_path / "a.mat"), found)
+    assert_parameters(read_weights(tmp_path / "a.mat"), found)
 
 
 def test_odd_texts_do_no_harm(tmp_path):
@@ -193,7 +194,7 @@ def test_odd_texts_do_no_harm(tmp_path):
         made = contents()
         made["meta"] = struct(classes=odd, description=np.arange(5.0), normalization=odd)
         scipy.io.savemat(tmp_path / "a.mat", made)
-        read = VGGWeights.read(tmp_path / "a.mat")
+        read = read_weights(tmp_path / "a.mat")
         assert (read.description, read.classes) == ("", ()) and len(read.layers) == 16
 
 
@@ -204,7 +205,7 @@ def test_odd_texts_do_no_harm(tmp_path):
 @pytest.mark.parametrize("layout, name_at, weights_at", [("new", 0, 2), ("old", 3, 0)])
 def test_write_mat_is_read_the_courses_way(tmp_path, layout, name_at, weights_at, classifier, n_layers):
     found = numbers(classifier=classifier)
-    VGGWeights(found, description="made for a test").write_mat(tmp_path / "a.mat", layout=layout)
+    write_mat(VGGWeights(found, description="made for a test"), tmp_path / "a.mat", layout=layout)
     loaded = scipy.io.loadmat(tmp_path / "a.mat")
     vgg_layers = loaded["layers"]
     assert vgg_layers.shape == (1, n_layers)
@@ -217,7 +218,7 @@ def test_write_mat_is_read_the_courses_way(tmp_path, layout, name_at, weights_at
         assert one["name"][0] == name and one["type"][0] == kind
     normalization = loaded["meta"]["normalization"][0, 0] if layout == "new" else loaded["normalization"]
     np.testing.assert_allclose(normalization["averageImage"][0, 0].ravel(), [123.68, 116.779, 103.939], rtol=1e-6)
-    read = VGGWeights.read(tmp_path / "a.mat", classifier=classifier)
+    read = read_weights(tmp_path / "a.mat", classifier=classifier)
     assert_parameters(read, found)
     assert layout in read.layout and read.description == "made for a test"
     assert os.listdir(tmp_path) == ["a.mat"]
@@ -225,18 +226,18 @@ def test_write_mat_is_read_the_courses_way(tmp_path, layout, name_at, weights_at
 
 def test_write_mat_of_a_short_vgg_16(tmp_path):
     found = dict(list(numbers("VGG-16", classifier=False).items())[:9])
-    VGGWeights(found).write_mat(tmp_path / "a.mat")
+    write_mat(VGGWeights(found), tmp_path / "a.mat")
     names = [str(one["name"][0, 0][0]) for one in scipy.io.loadmat(tmp_path / "a.mat")["layers"][0]]
     assert names[-3:] == ["relu4_1", "conv4_2", "relu4_2"] and "pool3" in names
-    assert_parameters(VGGWeights.read(tmp_path / "a.mat"), found)
+    assert_parameters(read_weights(tmp_path / "a.mat"), found)
 
 
 def test_write_mat_refuses(tmp_path):
     with pytest.raises(ValueError, match="layout must be 'new' or 'old'; found 'newest'"):
-        VGGWeights.random().write_mat(tmp_path / "a.mat", layout="newest")
+        write_mat(VGGWeights.random(), tmp_path / "a.mat", layout="newest")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="Could not write"):
-        VGGWeights.random().write_mat(tmp_path / "file" / "a.mat")
+        write_mat(VGGWeights.random(), tmp_path / "file" / "a.mat")
 
 
 # --------------------------------------------------------------------------------------------------------- Keras .h5
@@ -258,16 +259,16 @@ def write_keras(path, found, nested):
 @pytest.mark.parametrize("network", ["VGG-19", "VGG-16"])
 def test_keras(tmp_path, network, nested):
     found = numbers(network, classifier=False)
-    read = VGGWeights.read(write_keras(tmp_path / "a.h5", found, nested))
+    read = read_weights(write_keras(tmp_path / "a.h5", found, nested))
     assert_parameters(read, found)
     assert read.network == network and read.layout == "Keras .h5"
 
 
 def test_what_a_file_is_is_read_off_its_content(tmp_path):
-    assert VGGWeights.read(write_keras(tmp_path / "a.mat", numbers(classifier=False), False)).layout == "Keras .h5"
+    assert read_weights(write_keras(tmp_path / "a.mat", numbers(classifier=False), False)).layout == "Keras .h5"
     path = write(tmp_path / "b.mat")
     path.rename(tmp_path / "b.h5")
-    assert "MatConvNet" in VGGWeights.read(tmp_path / "b.h5").layout
+    assert "MatConvNet" in read_weights(tmp_path / "b.h5").layout
 
 
 @pytest.mark.parametrize("kind", ["external link", "soft link", "external data", "virtual"])
@@ -292,7 +293,7 @@ def test_keras_links_are_not_followed(tmp_path, kind):
     with h5py.File(path, "r") as file:
         assert file[name].shape == (4,)  # whoever follows it is given an array
     with pytest.raises(WeightsError, match=f"Expected block1_conv2 .* a kernel and a bias; it holds block1_.*{RETRY}"):
-        VGGWeights.read(path)
+        read_weights(path)
 
 
 def test_keras_truncated(tmp_path):
@@ -301,7 +302,7 @@ def test_keras_truncated(tmp_path):
     for keep in (9, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:keep])
         with pytest.raises(WeightsError, match=f"a.h5 is damaged or truncated: .*{RETRY} --source keras"):
-            VGGWeights.read(path)
+            read_weights(path)
 
 
 def test_keras_unrelated(tmp_path):
@@ -309,7 +310,7 @@ def test_keras_unrelated(tmp_path):
         file["dense/kernel:0"] = np.ones((3, 3))
         file["block1_conv1"] = np.ones(3)  # a data set where a group is expected
     with pytest.raises(WeightsError, match=f"a layer block1_conv1; .* has none.*{RETRY}"):
-        VGGWeights.read(tmp_path / "a.h5")
+        read_weights(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 3), (3, 3, 3, 4, 1)])
@@ -319,7 +320,7 @@ def test_keras_of_a_wrong_shape(tmp_path, shape):
         del file["block1_conv1/block1_conv1/kernel:0"]
         file["block1_conv1/block1_conv1/kernel:0"] = np.ones(shape, "f4")
     with pytest.raises(WeightsError, match="Expected conv1_1 to have a kernel of shape"):
-        VGGWeights.read(path)
+        read_weights(path)
 
 
 @pytest.mark.parametrize("shape, chunks", [((2**20, 2**20), None), ((3, 3, 3, 4), (2**10, 2**10, 2**8, 2))])
@@ -329,7 +330,7 @@ def test_keras_that_declares_huge_arrays(tmp_path, shape, chunks):
         file.create_dataset("block1_conv1/kernel:0", shape, "f4", chunks=chunks or True, maxshape=maxshape)
         file["block1_conv1/bias:0"] = np.ones(4)
     with pytest.raises(WeightsError, match=f"Expected at most 536,870,912 bytes of kernels; .*declares.*{RETRY}"):
-        VGGWeights.read(tmp_path / "a.h5")
+        read_weights(tmp_path / "a.h5")
 
 
 def test_keras_groups_that_hold_themselves(tmp_path, monkeypatch):
@@ -337,10 +338,10 @@ def test_keras_groups_that_hold_themselves(tmp_path, monkeypatch):
         group = file.create_group("block1_conv1")
         for i in range(200):
             group[f"a{i:03}"] = group
-    looked, hard_links = [], weights._hard_links
-    monkeypatch.setattr(weights, "_hard_links", lambda *args: looked.append(args) or hard_links(*args))
+    looked, hard_links = [], keras_h5._hard_links
+    monkeypatch.setattr(keras_h5, "_hard_links", lambda *args: looked.append(args) or hard_links(*args))
     with pytest.raises(WeightsError, match="it holds nothing"):
-        VGGWeights.read(tmp_path / "a.h5")
+        read_weights(tmp_path / "a.h5")
     assert 2 <= len(looked) < 20
 
 
@@ -355,7 +356,7 @@ def test_damaged_keras_files(tmp_path, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
-        VGGWeights.read(path)
+        read_weights(path)
     except WeightsError:
         pass
 
@@ -366,7 +367,7 @@ def test_damaged_keras_files(tmp_path, data):
 def test_a_missing_file(tmp_path):
     for path in (tmp_path / "none.mat", tmp_path):
         with pytest.raises(FileNotFoundError, match=f"Expected a weights file; there is none at .*{RETRY}"):
-            VGGWeights.read(path)
+            read_weights(path)
 
 
 def _matlab_4():
@@ -387,7 +388,7 @@ def _matlab_4():
 def test_what_is_no_weights_file(tmp_path, content, message):
     (tmp_path / "a.mat").write_bytes(content)
     with pytest.raises(WeightsError, match=f"Expected .*a.mat.* {message}.*Delete it and fetch it again.*{RETRY}"):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
 
 
 def test_matlab_7_3(tmp_path):
@@ -398,7 +399,7 @@ def test_matlab_7_3(tmp_path):
     with pytest.raises(
         WeightsError, match=r"Expected a MATLAB 5 file; .*a.mat is a MATLAB 7.3 file .*'-v7'\).*" + RETRY
     ):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -409,36 +410,36 @@ def test_truncated(tmp_path, layout, compressed):
     for keep in {20, 127, 128, 130, 140, 200, len(content) // 2, len(content) - 1, len(content) - 9}:
         path.write_bytes(content[:keep])
         with pytest.raises(WeightsError, match=rf"Expected MatConvNet weights; .*a\.mat.*{RETRY}"):
-            VGGWeights.read(path)
+            read_weights(path)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(WeightsError, match=r"truncated: [\d,]+ bytes are expected, [\d,]+ are there"):
-        VGGWeights.read(path)
+        read_weights(path)
 
 
 def test_43_cells_that_are_no_vgg(tmp_path):
     for cell in (np.ones((3, 3)), "conv", struct(name="conv1_1"), struct(name="dense", weights=cells(1.0, 2.0))):
         scipy.io.savemat(tmp_path / "a.mat", {"layers": cells(*[cell] * 43)})
         with pytest.raises(WeightsError, match=f"holds no cell array of VGG layers.*{RETRY}"):
-            VGGWeights.read(tmp_path / "a.mat")
+            read_weights(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("layers", [np.zeros((10**6, 1), "u1"), "layers", struct(name="conv1_1")])
 def test_layers_that_are_no_cells(tmp_path, layers):
     scipy.io.savemat(tmp_path / "a.mat", {"layers": layers})
     with pytest.raises(WeightsError, match="holds no cell array of VGG layers"):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
     scipy.io.savemat(tmp_path / "a.mat", {"x": layers})
     with pytest.raises(WeightsError, match="holds no cell array of VGG layers"):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
 
 
 def test_what_is_no_cell_array_is_not_walked(tmp_path, monkeypatch):
     """A few bytes can unpack to an array of half a billion rows."""
     scipy.io.savemat(tmp_path / "a.mat", {"layers": np.zeros((10, 1))})
     called = []
-    monkeypatch.setattr(weights, "_mat_parameters", lambda cell: called.append(cell) or ("", None))
+    monkeypatch.setattr(matconvnet, "_mat_parameters", lambda cell: called.append(cell) or ("", None))
     with pytest.raises(WeightsError):
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
     assert not called
 
 
@@ -447,7 +448,7 @@ def test_layers_of_another_name_are_passed_over(tmp_path):
     extra = layer("new", "conv", "conv3_4_bn", (np.ones((1, 1, 6, 6), "f4"), np.ones(6, "f4")), False)
     made["layers"] = cells(*made["layers"][0], extra)
     scipy.io.savemat(tmp_path / "a.mat", made)
-    assert VGGWeights.read(tmp_path / "a.mat").layers[-1] == "conv3_4"
+    assert read_weights(tmp_path / "a.mat").layers[-1] == "conv3_4"
 
 
 def test_a_variable_that_comes_twice(tmp_path):
@@ -455,7 +456,7 @@ def test_a_variable_that_comes_twice(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content + content[128:])
     with pytest.raises(WeightsError, match="two variables called layers"):
-        VGGWeights.read(path)
+        read_weights(path)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +466,7 @@ def test_a_layer_missing(tmp_path, gone, what):
     found = numbers()
     del found[gone]
     with pytest.raises(WeightsError, match=f"Expected the convolutions .*a.mat {what}. Use another copy"):
-        VGGWeights.read(write(tmp_path / "a.mat", found=found))
+        read_weights(write(tmp_path / "a.mat", found=found))
 
 
 def test_a_layer_no_vgg_has():
@@ -489,7 +490,7 @@ def test_a_layer_of_a_wrong_shape(tmp_path, W, b):
     found = numbers() | {"conv2_1": (W, b)}
     message = rf"Expected conv2_1 .* shape \(3, 3, 4, n_C\) and n_C biases; .*a\.mat has .*{b.size} biases. Use another"
     with pytest.raises(WeightsError, match=message):
-        VGGWeights.read(write(tmp_path / "a.mat", found=found))
+        read_weights(write(tmp_path / "a.mat", found=found))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -498,7 +499,7 @@ def test_a_number_that_is_none(tmp_path, bad, part):
     found = numbers()
     found["conv3_2"][part].flat[3] = bad
     with pytest.raises(WeightsError, match="Expected finite numbers; conv3_2 of .*a.mat holds NaN or infinity. Use"):
-        VGGWeights.read(write(tmp_path / "a.mat", found=found))
+        read_weights(write(tmp_path / "a.mat", found=found))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -513,7 +514,7 @@ def test_damaged_files_give_weights_or_a_weights_error(tmp_path, data):
         content[data.draw(st.integers(100, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "a.mat").write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) - 8]))])
     try:
-        VGGWeights.read(tmp_path / "a.mat", classifier=data.draw(st.booleans()))
+        read_weights(tmp_path / "a.mat", classifier=data.draw(st.booleans()))
     except WeightsError:
         pass
 
@@ -524,9 +525,9 @@ def test_running_out_of_memory_is_a_weights_error(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr(weights, "_mat_parameters", fail)
+    monkeypatch.setattr(matconvnet, "_mat_parameters", fail)
     with pytest.raises(WeightsError, match="it asks for more memory than there is"):
-        VGGWeights.read(path)
+        read_weights(path)
 
 
 # ------------------------------------------------------------------------------------------------------------- cache
@@ -535,7 +536,7 @@ def test_running_out_of_memory_is_a_weights_error(tmp_path, monkeypatch):
 @pytest.fixture
 def big(tmp_path, monkeypatch):
     """A file that counts as large, old enough to be cached."""
-    monkeypatch.setattr(weights._Cache, "MIN_BYTES", 1000)
+    monkeypatch.setattr(cache.Cache, "MIN_BYTES", 1000)
     path = write(tmp_path / "big.mat")
     time.sleep(0.15)
     return path
@@ -549,14 +550,14 @@ def no_parser(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("the file was parsed again")
 
-    monkeypatch.setattr(weights, "_read_file", fail)
+    monkeypatch.setattr(reading, "_read_file", fail)
 
 
 def test_the_second_read_parses_nothing(tmp_path, monkeypatch, big):
-    first = VGGWeights.read(big)
+    first = read_weights(big)
     (file,) = cached(tmp_path)
     no_parser(monkeypatch)
-    again = VGGWeights.read(big)
+    again = read_weights(big)
     assert_parameters(again, convolutions(numbers()))
     for field in ("source", "layout", "description", "classes", "network"):
         assert getattr(again, field) == getattr(first, field)
@@ -564,17 +565,17 @@ def test_the_second_read_parses_nothing(tmp_path, monkeypatch, big):
 
 
 def test_a_small_or_brand_new_file_is_not_cached(tmp_path, monkeypatch):
-    VGGWeights.read(write(tmp_path / "small.mat"))
+    read_weights(write(tmp_path / "small.mat"))
     assert cached(tmp_path) == []
-    monkeypatch.setattr(weights._Cache, "MIN_BYTES", 1000)
+    monkeypatch.setattr(cache.Cache, "MIN_BYTES", 1000)
     # Within a tick of the clock it could change again without a trace.
-    VGGWeights.read(write(tmp_path / "new.mat"))
+    read_weights(write(tmp_path / "new.mat"))
     assert cached(tmp_path) == []
 
 
 def test_the_classifier_is_never_served_from_the_cache(big):
-    VGGWeights.read(big)
-    assert_parameters(VGGWeights.read(big, classifier=True), numbers())
+    read_weights(big)
+    assert_parameters(read_weights(big, classifier=True), numbers())
 
 
 def _in_place(path, content, stat):
@@ -596,49 +597,49 @@ def _replaced(path, content, stat):
 
 @pytest.mark.parametrize("change", [_in_place, _in_place_with_its_old_time, _replaced])
 def test_a_file_that_changed_is_read_again(tmp_path, monkeypatch, change):
-    monkeypatch.setattr(weights._Cache, "MIN_BYTES", 1000)
+    monkeypatch.setattr(cache.Cache, "MIN_BYTES", 1000)
     path = write(tmp_path / "big.mat", compressed=False)
     other = write(tmp_path / "new.mat", compressed=False, found=numbers(seed=1)).read_bytes()
     time.sleep(0.15)
     stat = path.stat()
     assert len(other) == stat.st_size
-    VGGWeights.read(path)
+    read_weights(path)
     assert len(cached(tmp_path)) == 1
     change(path, other, stat)
     for pause in (0, 0.15, 0):  # not cached yet, cached anew, served
         time.sleep(pause)
-        assert_parameters(VGGWeights.read(path), convolutions(numbers(seed=1)))
+        assert_parameters(read_weights(path), convolutions(numbers(seed=1)))
     assert len(cached(tmp_path)) == 1
 
 
 def test_two_files_of_one_name_do_not_share(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights._Cache, "MIN_BYTES", 1000)
+    monkeypatch.setattr(cache.Cache, "MIN_BYTES", 1000)
     for seed in (0, 1):
         (tmp_path / str(seed)).mkdir()
         write(tmp_path / str(seed) / "big.mat", found=numbers(seed=seed))
     time.sleep(0.15)
     for _ in range(2):
         for seed in (0, 1):
-            assert_parameters(VGGWeights.read(tmp_path / str(seed) / "big.mat"), convolutions(numbers(seed=seed)))
+            assert_parameters(read_weights(tmp_path / str(seed) / "big.mat"), convolutions(numbers(seed=seed)))
     assert len(cached(tmp_path)) == 2
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_cached(tmp_path, monkeypatch, big):
-    read_file = weights._read_file
+    read_file = reading._read_file
 
     def slow(*args, **kwargs):
         found = read_file(*args, **kwargs)
         os.utime(big)
         return found
 
-    monkeypatch.setattr(weights, "_read_file", slow)
-    VGGWeights.read(big)
+    monkeypatch.setattr(reading, "_read_file", slow)
+    read_weights(big)
     assert cached(tmp_path) == []
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "folder"])
 def test_a_damaged_cache_is_not_used(tmp_path, big, damage):
-    VGGWeights.read(big)
+    read_weights(big)
     (file,) = cached(tmp_path)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -649,15 +650,15 @@ def test_a_damaged_cache_is_not_used(tmp_path, big, damage):
         choices = {"truncated": content[:-100], "flipped": content, "empty": b"", "text": b"not a cache" * 100}
         file.write_bytes(choices[damage])
     for _ in range(2):
-        assert_parameters(VGGWeights.read(big), convolutions(numbers()))
+        assert_parameters(read_weights(big), convolutions(numbers()))
 
 
 def test_a_cache_of_another_version_is_not_used(tmp_path, monkeypatch, big):
-    VGGWeights.read(big)
-    monkeypatch.setattr(weights._Cache, "_key", lambda self: ["next", *map(str, self._stat)])
+    read_weights(big)
+    monkeypatch.setattr(cache.Cache, "_key", lambda self: ["next", *map(str, self._stat)])
     called = []
-    monkeypatch.setattr(weights, "_read_file", lambda *a, **k: called.append(1) or VGGWeights(numbers()))
-    VGGWeights.read(big)
+    monkeypatch.setattr(reading, "_read_file", lambda *a, **k: called.append(1) or VGGWeights(numbers()))
+    read_weights(big)
     assert called
 
 
@@ -665,7 +666,7 @@ def test_no_cache_can_be_written(tmp_path, monkeypatch, big):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("NST_COURSE_CACHE", str(tmp_path / "file" / "cache"))
     for _ in range(2):
-        assert_parameters(VGGWeights.read(big), convolutions(numbers()))
+        assert_parameters(read_weights(big), convolutions(numbers()))
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -674,18 +675,19 @@ def test_a_full_disk_only_costs_the_cache(tmp_path, monkeypatch, big):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    assert_parameters(VGGWeights.read(big), convolutions(numbers()))
+    assert_parameters(read_weights(big), convolutions(numbers()))
     assert cached(tmp_path) == []
 
 
 READER = """
 import sys
-from nst_course import weights
-weights._Cache.MIN_BYTES = 1000
+from nst_course.weights import cache
+from nst_course.weights.reading import read_weights
+cache.Cache.MIN_BYTES = 1000
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(5):
-    read = weights.VGGWeights.read(sys.argv[1])
+    read = read_weights(sys.argv[1])
     print(sum(float(W.sum(dtype="f8") + b.sum(dtype="f8")) for W, b in read.parameters.values()))
 """
 
@@ -703,14 +705,14 @@ def test_processes_that_read_at_once_share_one_whole_cache(tmp_path, monkeypatch
     np.testing.assert_allclose(np.array(found, float), np.full((3, 5), expected), rtol=1e-12)
     assert len(cached(tmp_path)) == 1 and cached(tmp_path)[0].suffix == ".npz"
     no_parser(monkeypatch)
-    assert_parameters(VGGWeights.read(big), convolutions(numbers()))
+    assert_parameters(read_weights(big), convolutions(numbers()))
 
 
 def test_the_cache_folder(monkeypatch):
     monkeypatch.setenv("NST_COURSE_CACHE", "/somewhere/else")
-    assert weights.cache_folder() == pathlib.Path("/somewhere/else")
+    assert folders.cache_folder() == pathlib.Path("/somewhere/else")
     monkeypatch.delenv("NST_COURSE_CACHE")
-    assert "nst_course" in weights.cache_folder().parts
+    assert "nst_course" in folders.cache_folder().parts
 
 
 # ----------------------------------------------------------------------------------------------------------- finding
@@ -720,7 +722,7 @@ def test_the_cache_folder(monkeypatch):
 def places(tmp_path, monkeypatch):
     """The three folders searched, none of them there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weights, "repository_folder", lambda name: tmp_path / "project" / name)
+    monkeypatch.setattr(folders, "repository_folder", lambda name: tmp_path / "project" / name)
     return tmp_path
 
 
@@ -744,7 +746,7 @@ def test_weights_named_but_missing_are_an_error(places, monkeypatch):
 
 def test_the_embedded_network_is_the_default_and_is_announced_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(download, "SOURCES", {})  # published weights that a user has fetched come first
+    monkeypatch.setattr(find, "SOURCES", {})  # published weights that a user has fetched come first
     read = load_weights()
     out = capsys.readouterr().out
     assert out.startswith("Weights: VGG-19 by K. Simonyan and A. Zisserman") and out.count("\n") == 1
@@ -757,7 +759,7 @@ COURSE_FILE = "imagenet-vgg-verydeep-19.mat"
 @pytest.mark.parametrize("variable", [False, True])
 def test_for_the_courses_file_the_levels_beside_it_are_read(places, monkeypatch, capsys, variable):
     folder = pathlib.Path("pretrained-model")
-    VGGWeights(numbers(classifier=False), description="Small.").write_levels(folder / EMBEDDED_WEIGHTS)
+    write_levels(VGGWeights(numbers(classifier=False), description="Small."), folder / EMBEDDED_WEIGHTS)
     named = folder / COURSE_FILE
     if variable:
         monkeypatch.setenv("NST_COURSE_WEIGHTS", str(named))
@@ -787,7 +789,7 @@ def test_published_weights_are_not_announced(places, capsys, monkeypatch):
 
 
 def test_what_a_file_says_of_itself_is_one_line(places, capsys):
-    VGGWeights(numbers(), description="Trained on drawings.\nNot ImageNet. " + "x" * 1000).write_mat("a.mat")
+    write_mat(VGGWeights(numbers(), description="Trained on drawings.\nNot ImageNet. " + "x" * 1000), "a.mat")
     load_weights("a.mat")
     out = capsys.readouterr().out
     assert out.startswith("Weights: Trained on drawings. Not ImageNet. xxx") and out.count("\n") == 1 and len(out) < 220
@@ -828,13 +830,13 @@ def test_real_vgg_19_survives_both_layouts(test_data, tmp_path):
         names = CONVOLUTIONS["VGG-19"][:8]
         real = {name: (data[f"{name}_W"], data[f"{name}_b"]) for name in names}
     for layout in ("new", "old"):
-        VGGWeights(real).write_mat(tmp_path / "a.mat", layout=layout)
-        assert_parameters(VGGWeights.read(tmp_path / "a.mat"), real)
-    assert_parameters(VGGWeights.read(write_keras(tmp_path / "a.h5", real, False)), real)
+        write_mat(VGGWeights(real), tmp_path / "a.mat", layout=layout)
+        assert_parameters(read_weights(tmp_path / "a.mat"), real)
+    assert_parameters(read_weights(write_keras(tmp_path / "a.h5", real, False)), real)
 
 
 def test_messages_are_one_line(tmp_path):
     (tmp_path / "a.mat").write_bytes(b"junk" * 100)
     with pytest.raises(WeightsError) as caught:
-        VGGWeights.read(tmp_path / "a.mat")
+        read_weights(tmp_path / "a.mat")
     assert re.fullmatch(r"[^\n]{50,400}", str(caught.value))

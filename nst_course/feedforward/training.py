@@ -17,16 +17,16 @@ import numpy as np
 import tensorflow as tf
 
 from .._files import whole_file
-from ..evaluation import Evaluator
-from ..graphs import Graphs, Kernels
+from ..eager.evaluation import Evaluator
+from ..eager.graphs import Graphs, Kernels
+from ..eager.optimizers import Adam
+from ..eager.presets import PREPROCESSING, Objective
 from ..images import check_output, check_picture, save_image
-from ..optimizers import Adam
-from ..recipes import PREPROCESSING, Objective
 from ..session import Step
 from ..vgg import cut_after
-from ..weights import load_weights
+from ..weights.find import load_weights
 from .checkpoint import Progress, check_name, load_progress, save_network, save_progress
-from .pictures import Crops
+from .crops import Crops
 from .transform_net import SHAPES, TransformNet, random_parameters, transform
 
 #: What the published project lowers, but for the total variation, which is of absolute differences here.

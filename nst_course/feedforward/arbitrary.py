@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from .download import PUBLISHED
-from .images import check_picture, resize_image
-from .memory import PictureTooLargeError, available_memory
-from .recipes import as_styles
-from .weights import published_folders
+from ..eager.memory import PictureTooLargeError, available_memory
+from ..eager.presets import as_styles
+from ..images import check_picture, resize_image
+from ..weights.download import PUBLISHED
+from ..weights.folders import published_folders
 
 #: The most pixels of a content picture. With 2^31 / 648 = 3.3 million the published model for any size ends the process
 #: in TensorFlow 2.21: a convolution counts the 648 numbers it gathers for each pixel in 32 bits.

@@ -4,15 +4,15 @@ import functools
 
 import tensorflow as tf
 
-from .costs import (
+from ..costs import (
     compute_content_cost,
     compute_gram_cost,
     float32_or_better,
     normalized_gram_matrix,
     total_variation_cost,
 )
-from .recipes import PREPROCESSING
-from .vgg import POOLING, cut_after, forward, halved, last_layer, layer_position
+from ..vgg import POOLING, cut_after, forward, halved, last_layer, layer_position
+from .presets import PREPROCESSING
 
 
 class Kernels(dict):

@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import pathlib
 
-from ._files import whole_file
-from .weights import WeightsError, cache_folder, in_checkout, repository_folder
+from .._files import whole_file
+from .folders import cache_folder, in_checkout, repository_folder
+from .network import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)

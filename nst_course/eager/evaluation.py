@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..vgg import activation_shape, cut_after, halved
 from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
-from .vgg import activation_shape, cut_after, halved
 
 
 class Evaluator:

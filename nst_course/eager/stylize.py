@@ -14,15 +14,22 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from ..images import (
+    check_picture,
+    denormalize_image,
+    generate_noise_image,
+    reshape_and_normalize_image,
+    resize_image,
+)
+from ..session import DivergenceError, Step
+from ..vgg import forward, last_layer, layer_size
+from ..weights.find import load_weights
+from ..weights.network import IMAGENET_MEAN
 from .colors import match_histograms, recolored, with_chroma_of
 from .evaluation import Evaluator, choose_precision
 from .graphs import Kernels, call
-from .images import check_picture, denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
 from .memory import check_memory
-from .recipes import FAST, NOISE_RATIOS, PREPROCESSING, as_styles
-from .session import DivergenceError, Step
-from .vgg import forward, last_layer, layer_size
-from .weights import IMAGENET_MEAN, load_weights
+from .presets import FAST, NOISE_RATIOS, PREPROCESSING, as_styles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ class Structure(NamedTuple):
 @functools.cache
 def _course_inputs(shape, seeds):
     """Return the arrays of the course's own cell."""
-    from ..expected import seeded
+    from ...expected import seeded
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
         return tuple(sess.run(seeded(list(shape), seeds)))

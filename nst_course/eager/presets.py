@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .images import check_picture
+from ..images import check_picture
+from ..vgg import POOL_PADDING, POOLING
+from ..weights.network import IMAGENET_MEAN
 from .optimizers import LBFGS, Adam
-from .vgg import POOL_PADDING, POOLING
-from .weights import IMAGENET_MEAN
 
 
 class Preprocessing(NamedTuple):

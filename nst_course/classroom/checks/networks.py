@@ -6,9 +6,9 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from ..costs import compute_content_cost, compute_layer_style_cost, total_cost
-from ..session import load_vgg_model
-from ..weights import VGGWeights
+from ...costs import compute_content_cost, compute_layer_style_cost, total_cost
+from ...session import load_vgg_model
+from ...weights.network import VGGWeights
 from .formulas import formulas
 from .running import CONFIG, Subject, is_tensor, rebind, untouched
 

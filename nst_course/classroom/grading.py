@@ -24,7 +24,7 @@ import time
 import warnings
 from typing import NamedTuple
 
-from ._files import whole_file
+from .._files import whole_file
 
 GRADED = "graded"
 GRACE = 60  # seconds a submission's process has, beyond the limit, to start and to write down what was done
@@ -119,7 +119,7 @@ def grade(folder, *, jobs=None, time_limit=600, memory_limit=4e9, callback=None)
     for name, value in (("jobs", jobs), ("time_limit", time_limit), ("memory_limit", memory_limit)):
         if not value > 0:
             raise ValueError(f"{name} must be above 0; found {value}.")
-    from ._nbgrader import Course
+    from .gradebook import Course
 
     course = Course(folder)
     submissions = course.submissions()
@@ -201,7 +201,7 @@ class _Runner:
             job = {"folder": str(work), "results": str(results), **self.limits}
             results.mkdir()
             process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}._execution", json.dumps(job)],
+                [sys.executable, "-m", f"{__package__}.execution", json.dumps(job)],
                 cwd=results,  # not the student's folder: Python would import its modules
                 env=self._environment(home, token),
                 stdin=subprocess.DEVNULL,

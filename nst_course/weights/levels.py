@@ -13,13 +13,14 @@ Quantising by clustering a layer's weights: Gong, Liu, Yang and Bourdev 2014, "C
 using Vector Quantization", arXiv:1412.6115, section 3.2 (k-means).
 """
 
-import zipfile
+import pathlib
 
 import numpy as np
 
-from ._files import whole_file
-from ._matfile import MAX_ARRAY_BYTES
-from ._npz import open_npz, read_array
+from .._files import whole_file
+from .._npz import open_npz, read_array
+from .matfile import MAX_ARRAY_BYTES
+from .network import VGGWeights, WeightsError
 
 #: The most levels a layer may have, so that a byte tells which.
 MAX_LEVELS = 256
@@ -38,47 +39,52 @@ def read_levels(path):
 
     Returns
     -------
-    parameters : dict of str to (ndarray, ndarray)
-        Layer name to kernel and bias, float32.
-    description : str
-        What the file says of itself.
+    VGGWeights
 
     Raises
     ------
-    ValueError
-        If it is another ``.npz``, or damaged; the message says in a few words what is wrong.
+    WeightsError
+        If it is another ``.npz``, damaged, or its layers do not make a VGG.
     PermissionError
         If it may not be read.
     """
-    parameters, n_bytes = {}, 0
     try:
-        with open_npz(path) as (archive, members):
-            layers = [name.removesuffix("_codes") for name in members if name.endswith("_codes")]
-            if not layers:
-                raise ValueError(f"it holds {len(members)} arrays, and no codes of a layer such as conv1_1_codes")
-            for layer in layers:
-                codes_info = members[f"{layer}_codes"]
-                n_bytes += 4 * codes_info.file_size  # as float32
-                if n_bytes > MAX_ARRAY_BYTES:
-                    raise ValueError(f"it declares more than {MAX_ARRAY_BYTES:,} bytes of kernels")
-                missing = {f"{layer}_levels", f"{layer}_bias"} - members.keys()
-                if missing:
-                    raise ValueError(f"{layer} has codes, but no {sorted(missing)[-1]}")
-                codes = read_array(archive, codes_info, "u", most=codes_info.file_size)
-                levels = read_array(archive, members[f"{layer}_levels"], "f", most=2**13)
-                parameters[layer] = (
-                    _kernel(layer, codes, levels),
-                    read_array(archive, members[f"{layer}_bias"], "f", most=2**17).astype(np.float32),
-                )
-            description = ""
-            if "description" in members:
-                description = str(read_array(archive, members["description"], "U", shape=(), most=_MAX_TEXT)[()])
-    except (ValueError, PermissionError):
+        parameters, description = _read(path)
+    except PermissionError:
         raise
-    except (MemoryError, zipfile.BadZipFile) as error:
-        raise ValueError(str(error) or "it asks for more memory than there is") from error
     except Exception as error:  # zipfile, zlib and NumPy raise almost anything for damaged files
-        raise ValueError(f"it is damaged: {error}") from error
+        reason = " ".join(str(error).split())[:300].rstrip(".") or "it asks for more memory than there is"
+        raise WeightsError(
+            f"Expected VGG weights in levels; {path} cannot be read: {reason}. Get it again with the project, or fetch "
+            "the published network with: nst-course weights download"
+        ) from error
+    return VGGWeights(parameters, source=str(path), layout=".npz, levels", description=description)
+
+
+def _read(path):
+    """Return the parameters and the description."""
+    parameters, n_bytes = {}, 0
+    with open_npz(path) as (archive, members):
+        layers = [name.removesuffix("_codes") for name in members if name.endswith("_codes")]
+        if not layers:
+            raise ValueError(f"it holds {len(members)} arrays, and no codes of a layer such as conv1_1_codes")
+        for layer in layers:
+            codes_info = members[f"{layer}_codes"]
+            n_bytes += 4 * codes_info.file_size  # as float32
+            if n_bytes > MAX_ARRAY_BYTES:
+                raise ValueError(f"it declares more than {MAX_ARRAY_BYTES:,} bytes of kernels")
+            missing = {f"{layer}_levels", f"{layer}_bias"} - members.keys()
+            if missing:
+                raise ValueError(f"{layer} has codes, but no {sorted(missing)[-1]}")
+            codes = read_array(archive, codes_info, "u", most=codes_info.file_size)
+            levels = read_array(archive, members[f"{layer}_levels"], "f", most=2**13)
+            parameters[layer] = (
+                _kernel(layer, codes, levels),
+                read_array(archive, members[f"{layer}_bias"], "f", most=2**17).astype(np.float32),
+            )
+        description = ""
+        if "description" in members:
+            description = str(read_array(archive, members["description"], "U", shape=(), most=_MAX_TEXT)[()])
     return parameters, description
 
 
@@ -92,31 +98,37 @@ def _kernel(layer, codes, levels):
     return levels.astype(np.float32)[codes]
 
 
-def write_levels(path, parameters, description):
-    """Write weights in 256 levels a layer. The same weights give the same bytes.
+def write_levels(weights, path):
+    """Write the convolutions in 256 levels a layer: a byte for each weight in place of four, biases exact.
+
+    The levels are chosen by k-means, see `quantize`; a layer of at most 256 different weights stays as it is. A
+    classifier is left out. The same weights give the same bytes.
 
     Parameters
     ----------
+    weights : VGGWeights
+        The network. Its description is written too: one line that says what it is, whose, and under which licence.
     path : str or path-like
         The ``.npz`` to write, whole or not at all. Missing folders are made.
-    parameters : mapping of str to (ndarray, ndarray)
-        Layer name to kernel and bias, float32.
-    description : str
-        One line that says what the weights are, whose, and under which licence.
 
     Raises
     ------
     ValueError
-        If the description is longer than 1,000 characters or has line breaks.
+        If the name does not end in .npz, or the description is no single line of at most 1,000 characters.
     OSError
         If the file cannot be written.
     """
+    path, description = pathlib.Path(path), weights.description
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"Expected a name that ends in .npz; found {path.name!r}.")
     if len(description) > 1000 or len(description.splitlines()) > 1:
         raise ValueError(f"Expected a description of one line of at most 1,000 characters; found {description[:60]!r}.")
     arrays = {"description": np.array(description)}
-    for layer, (W, b) in parameters.items():
-        levels, codes = quantize(W)
-        arrays |= {f"{layer}_codes": codes, f"{layer}_levels": levels, f"{layer}_bias": b}
+    for layer in weights.layers:
+        if layer.startswith("conv"):
+            W, b = weights[layer]
+            levels, codes = quantize(W)
+            arrays |= {f"{layer}_codes": codes, f"{layer}_levels": levels, f"{layer}_bias": b}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
 

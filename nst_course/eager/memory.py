@@ -3,7 +3,7 @@
 import math
 import pathlib
 
-from .vgg import activation_shape, canonical_layer, cut_after
+from ..vgg import activation_shape, canonical_layer, cut_after
 
 #: Bytes held at the peak for each byte of all activations: the forward pass keeps them, the gradient passes through.
 #: With this and what follows, the estimate for `FAST` on VGG-19 (bfloat16) was between 7 % below and 7 % above what

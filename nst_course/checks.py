@@ -1,0 +1,21 @@
+"""The checks by the name that students' notebooks and hidden tests call them; their home is `nst_course.classroom`."""
+
+from .classroom.checks import (
+    CheckError,
+    check_content_cost,
+    check_gram_matrix,
+    check_layer_style_cost,
+    check_model_nn,
+    check_style_cost,
+    check_total_cost,
+)
+
+__all__ = [
+    "CheckError",
+    "check_content_cost",
+    "check_gram_matrix",
+    "check_layer_style_cost",
+    "check_model_nn",
+    "check_style_cost",
+    "check_total_cost",
+]

@@ -1,0 +1,1 @@
+"""The classroom: checks that name the mistake, and grading."""

@@ -1,0 +1,1 @@
+"""The numbers of a network, whatever file they come from."""
