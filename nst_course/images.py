@@ -213,7 +213,7 @@ def generate_noise_image(content_image, noise_ratio=0.6, *, seed=None):
         If `content_image` is not a network array, or the ratio is outside 0 to 1.
     """
     content_image = np.asarray(content_image)
-    if content_image.ndim != 4 or content_image.shape[0] != 1 or content_image.shape[3] != 3:
+    if not is_batch_of_one(content_image):
         raise ValueError(
             f"Expected a content picture of shape (1, n_H, n_W, 3); found {content_image.shape}. "
             "Type reshape_and_normalize_image(content_image) first."
@@ -243,7 +243,7 @@ def denormalize_image(image):
         If `image` has another shape, or holds NaN.
     """
     image = np.asarray(image)
-    if image.ndim != 4 or image.shape[0] != 1 or image.shape[3] != 3:
+    if not is_batch_of_one(image):
         raise ValueError(f"Expected a network array of shape (1, n_H, n_W, 3); found {image.shape}.")
     if np.isnan(image).any():
         raise ValueError("Expected numbers; the picture holds NaN. The run that made it went astray.")
@@ -306,6 +306,21 @@ def _suffix(path):
     if suffix not in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
         raise ValueError(f"Expected the name of a picture, ending in .png, .jpg, .webp or .bmp; found {path.name!r}.")
     return suffix
+
+
+def is_batch_of_one(array):
+    """Say whether an array has the shape of a network array, (1, n_H, n_W, 3).
+
+    Parameters
+    ----------
+    array : ndarray
+        Any array.
+
+    Returns
+    -------
+    bool
+    """
+    return array.ndim == 4 and array.shape[::3] == (1, 3)
 
 
 def check_picture(image, dtype=None, kind="picture"):

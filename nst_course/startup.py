@@ -1,4 +1,4 @@
-"""TensorFlow started without the notes it writes about the machine."""
+"""TensorFlow started without the notes it writes about the machine, and in the mode that is needed."""
 
 import contextlib
 import os
@@ -23,6 +23,28 @@ def start_tensorflow():
 
         if "TF_CONFIG" not in os.environ:  # several computers have to be named before devices are looked for
             tf.config.list_logical_devices()
+
+
+def require_eager_mode(name):
+    """Say what to do where a function that computes at once is called in graph mode.
+
+    Parameters
+    ----------
+    name : str
+        The function's name.
+
+    Raises
+    ------
+    RuntimeError
+        If TensorFlow is in graph mode.
+    """
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            f"{name} needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
+            "tf.compat.v1.disable_eager_execution()."
+        )
 
 
 @contextlib.contextmanager

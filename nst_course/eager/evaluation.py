@@ -13,7 +13,6 @@ and computing those between again.
 """
 
 import dataclasses
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from ..vgg import activation_shape, cut_after, halved
 from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
+from .precision import faster, time_precisions
 
 
 class Evaluator:
@@ -220,9 +220,7 @@ def choose_precision(weights, preset):
     if key not in _timings:
         _timings[key] = _time_evaluations(weights, preset.objective)
     timings = _timings[key]
-    # A tenth is what timings vary by: a run should not paint another picture the next time for less.
-    faster = timings["bfloat16"] < 0.9 * timings["float32"]
-    return "bfloat16" if faster else "float32", dict(timings)
+    return faster(timings), dict(timings)
 
 
 #: What was timed already in this process.
@@ -231,19 +229,9 @@ _timings = {}
 
 def _time_evaluations(weights, objective, side=128):
     """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
-    x = np.zeros((1, side, side, 3), np.float32)
-    timings = {}
-    for precision in ("float32", "bfloat16"):
-        evaluator = Evaluator(weights, objective, precision, (side, side))
-        shapes = {n: activation_shape(weights, n, (side, side), objective.pool_padding) for n in objective.layers}
-        contents = {n: np.zeros((1, *shapes[n]), np.float32) for n, _ in objective.content_layers}
-        grams = {n: np.zeros((1, shapes[n][2], shapes[n][2]), np.float32) for n, _ in objective.style_layers}
-        targets = contents, [(1.0, grams, None)]
-        evaluator.costs_and_gradient(x, *targets)  # compiles
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            evaluator.costs_and_gradient(x, *targets)
-            seconds.append(time.perf_counter() - started)
-        timings[precision] = min(seconds)
-    return timings
+    x, size = np.zeros((1, side, side, 3), np.float32), (side, side)
+    shapes = {n: activation_shape(weights, n, size, objective.pool_padding) for n in objective.layers}
+    contents = {n: np.zeros((1, *shapes[n]), np.float32) for n, _ in objective.content_layers}
+    grams = {n: np.zeros((1, shapes[n][2], shapes[n][2]), np.float32) for n, _ in objective.style_layers}
+    evaluators = {p: Evaluator(weights, objective, p, size) for p in ("float32", "bfloat16")}
+    return time_precisions(lambda p: evaluators[p].costs_and_gradient(x, contents, [(1.0, grams, None)]))

@@ -49,6 +49,32 @@ class Adam:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1; found {getattr(self, name)}.")
 
+    def step(self, x, m, v, g, t, sqrt=np.sqrt):
+        """Take one step.
+
+        Parameters
+        ----------
+        x : ndarray or tensor
+            What is moved.
+        m, v : ndarray or tensor
+            The running means of the gradient and of its square, 0 at first.
+        g : ndarray or tensor
+            The gradient at `x`.
+        t : int or tensor
+            Number of the step, from 1.
+        sqrt : callable, optional
+            The square root of whatever x, m, v and t are.
+
+        Returns
+        -------
+        x, m, v
+            As they are after the step.
+        """
+        m = self.beta_1 * m + (1 - self.beta_1) * g
+        v = self.beta_2 * v + (1 - self.beta_2) * g * g
+        rate = self.learning_rate * sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        return x - rate * m / (sqrt(v) + self.epsilon), m, v
+
     def minimize(self, evaluate, x, iterations, bounds, accept):
         """Take `iterations` steps from `x`.
 
@@ -68,10 +94,8 @@ class Adam:
         m = v = np.zeros_like(x)
         costs, g = evaluate(x)
         for t in range(1, iterations + 1):
-            m = self.beta_1 * m + (1 - self.beta_1) * g
-            v = self.beta_2 * v + (1 - self.beta_2) * g * g
-            rate = self.learning_rate * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-            x = (x - rate * m / (np.sqrt(v) + self.epsilon)).astype(np.float32)
+            x, m, v = self.step(x, m, v, g, t)
+            x = x.astype(np.float32)
             if bounds is not None:
                 x = np.clip(x, *bounds)
             costs, g = evaluate(x)

@@ -22,6 +22,7 @@ from ..images import (
     resize_image,
 )
 from ..session import DivergenceError, Step
+from ..startup import require_eager_mode
 from ..vgg import forward, last_layer, layer_size
 from ..weights.find import load_weights
 from ..weights.network import IMAGENET_MEAN
@@ -153,11 +154,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     Gatys et al. 2015, equation 7. Styles side by side and masks: Gatys et al. 2017, "Controlling Perceptual Factors in
     Neural Style Transfer".
     """
-    if not tf.executing_eagerly():
-        raise RuntimeError(
-            "stylize needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
-            "tf.compat.v1.disable_eager_execution()."
-        )
+    require_eager_mode("stylize")
     styles = as_styles(style)
     content = check_picture(content, np.uint8, "content picture")
     if preset.color == "histogram":

@@ -20,7 +20,7 @@ from PIL import Image
 
 from ..eager.memory import PictureTooLargeError, available_memory
 from ..eager.presets import as_styles
-from ..images import check_picture, resize_image
+from ..images import check_picture, is_batch_of_one, resize_image
 from ..weights.download import PUBLISHED
 from ..weights.folders import published_folders
 
@@ -379,7 +379,7 @@ def _unit(picture):
 
 
 def _picture(output):
-    if output.ndim != 4 or output.shape[::3] != (1, 3) or not np.isfinite(output).all():
+    if not is_batch_of_one(output) or not np.isfinite(output).all():
         raise StyleModelError(f"Expected a picture of finite numbers; the model gave shape {output.shape}.")
     return np.rint(255 * np.clip(output[0], 0, 1)).astype(np.uint8)
 

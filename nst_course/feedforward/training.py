@@ -23,6 +23,7 @@ from ..eager.optimizers import Adam
 from ..eager.presets import PREPROCESSING, Objective
 from ..images import check_output, check_picture, save_image
 from ..session import Step
+from ..startup import require_eager_mode
 from ..vgg import cut_after
 from ..weights.find import load_weights
 from .checkpoint import Progress, check_name, load_progress, save_network, save_progress
@@ -143,11 +144,7 @@ def train(style, pictures, output, training=Training(), *, weights=None, sample=
     share of every batch: the steps are the same ones however many there are. Computers need to see the same files
     under the same names; the first one writes.
     """
-    if not tf.executing_eagerly():
-        raise RuntimeError(
-            "train needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
-            "tf.compat.v1.disable_eager_execution()."
-        )
+    require_eager_mode("train")
     strategy = _strategy(training.batch_size)  # several computers have to be known before TensorFlow computes anything
     style = check_picture(style, np.uint8, "style picture")
     sample = None if sample is None else check_picture(sample, np.uint8, "sample picture")
@@ -237,11 +234,8 @@ def _compiled(strategy, training, style, weights):
             costs = costs_of(parameters, images)
         gradients = tape.gradient(costs[0], parameters)
         costs, *gradients = tf.distribute.get_replica_context().all_reduce("mean", [tf.stack(costs), *gradients])
-        rate = adam.learning_rate * tf.sqrt(1 - adam.beta_2**number) / (1 - adam.beta_1**number)
-        means = [adam.beta_1 * m + (1 - adam.beta_1) * g for m, g in zip(means, gradients)]
-        squares = [adam.beta_2 * v + (1 - adam.beta_2) * g * g for v, g in zip(squares, gradients)]
-        parameters = [p - rate * m / (tf.sqrt(v) + adam.epsilon) for p, m, v in zip(parameters, means, squares)]
-        return [parameters, means, squares], costs
+        moved = [adam.step(*pmvg, number, tf.sqrt) for pmvg in zip(parameters, means, squares, gradients)]
+        return [list(arrays) for arrays in zip(*moved)], costs
 
     return tf.function(lambda *arguments: strategy.run(step, arguments), autograph=False)
 

@@ -6,12 +6,13 @@ pictures. Pictures go in as RGB, 0 to 255, with no mean subtracted.
 
 import dataclasses
 import functools
-import time
 
 import numpy as np
 import tensorflow as tf
 
+from ..eager.precision import faster, time_precisions
 from ..images import check_picture
+from ..startup import require_eager_mode
 
 #: Added to the variance, under the square root.
 EPSILON = 1e-3
@@ -267,11 +268,7 @@ class TransformNet:
         RuntimeError
             If TensorFlow is in graph mode.
         """
-        if not tf.executing_eagerly():
-            raise RuntimeError(
-                "apply needs TensorFlow in eager mode; it is in graph mode. Restart, and leave out "
-                "tf.compat.v1.disable_eager_execution()."
-            )
+        require_eager_mode("apply")
         image = check_picture(image, np.uint8)
         _check(padding, "padding", PADDINGS)
         _check(precision, "precision", PRECISIONS)
@@ -318,17 +315,10 @@ def faster_precision():
     Returns
     -------
     {"float32", "bfloat16"}
-        bfloat16 if it is the faster one by more than a tenth, which is what timings vary by.
+        bfloat16 if it is clearly the faster one.
     """
     net, image = TransformNet(random_parameters(0)), np.zeros((128, 128, 3), np.uint8)
-    seconds = {"float32": [], "bfloat16": []}
-    for _ in range(4):
-        for precision, times in seconds.items():
-            started = time.perf_counter()
-            net.apply(image, precision=precision)
-            times.append(time.perf_counter() - started)
-    best = {precision: min(times[1:]) for precision, times in seconds.items()}  # the first call compiles
-    return "bfloat16" if best["bfloat16"] < 0.9 * best["float32"] else "float32"
+    return faster(time_precisions(lambda precision: net.apply(image, precision=precision)))
 
 
 def _check(value, name, known):
