@@ -22,7 +22,7 @@ from nst_course.weights.find import EMBEDDED_WEIGHTS
 from nst_course.weights.folders import repository_folder
 from nst_course.weights.levels import quantize
 
-PROJECT = pathlib.Path(__file__).parent.parent
+PROJECT = pathlib.Path(__file__).parents[2]
 EMBEDDED = repository_folder("pretrained-model") / EMBEDDED_WEIGHTS
 
 

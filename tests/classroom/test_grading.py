@@ -21,7 +21,7 @@ from nst_course import cli
 from nst_course.classroom import grading
 from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
 
-PROJECT = pathlib.Path(__file__).parent.parent
+PROJECT = pathlib.Path(__file__).parents[2]
 
 # Beside the source notebook: it raises what the project's checks raise.
 CHECKS = """
