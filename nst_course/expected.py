@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .images import OLD_PIXELS, TODAYS_PIXELS
+
 COURSE = "course assignment, printed in its expected-output tables"
 COPIES = "published solved copies of the assignment"
 TENSORFLOW2 = "course assignment for TensorFlow 2: its tests, its expected output and published solved copies"
@@ -241,9 +243,6 @@ def _total():
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------
-
-#: How the names of pictures end: unpacked by libjpeg 9, as in 2017, or as they are, unpacked by today's decoders.
-OLD_PIXELS, TODAYS_PIXELS = "_libjpeg9.png", ".jpg"
 
 _PIXELS = {OLD_PIXELS: "the pixels of libjpeg 9, found by fit", TODAYS_PIXELS: "unpacked as today, found by fit"}
 

@@ -19,6 +19,9 @@ from .weights.network import IMAGENET_MEAN
 #: The most pixels `read_image` unpacks unless told otherwise: 8000 x 6000 and a little more.
 MAX_PIXELS = 50_000_000
 
+#: How the names of published programs' pictures end: unpacked by libjpeg 9, as in 2017, or left to today's decoders.
+OLD_PIXELS, TODAYS_PIXELS = "_libjpeg9.png", ".jpg"
+
 # Pillow would also hand a file to Ghostscript and other programs; these formats it decodes itself.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 

@@ -18,8 +18,7 @@ from .eager.evaluation import Evaluator
 from .eager.optimizers import Adam
 from .eager.presets import PREPROCESSING, Objective
 from .eager.stylize import features
-from .expected import OLD_PIXELS, TODAYS_PIXELS
-from .images import generate_noise_image, read_image, reshape_and_normalize_image
+from .images import OLD_PIXELS, TODAYS_PIXELS, generate_noise_image, read_image, reshape_and_normalize_image
 from .session import paint
 
 _FIRST_OF_BLOCKS = [layer for layer, _ in Objective().style_layers]

@@ -1,0 +1,70 @@
+"""The ``nst-course`` command. Thin: every verb calls one library function and says what came of it."""
+
+import argparse
+import signal
+import sys
+
+from .. import __version__
+from ..vgg import LayerNotFoundError
+from .classroom import add_check, add_grade, add_migrate, add_notebook
+from .networks import add_apply, add_train
+from .paint import add_demo, add_restyle, add_stylize
+from .weights import add_weights
+
+#: The verbs by what one wants to do.
+GROUPS = {
+    "see it work": (add_demo, add_check),
+    "learn": (add_notebook, add_migrate),
+    "paint": (add_stylize, add_restyle, add_apply),
+    "train, fetch, look into networks": (add_train, add_weights),
+    "teach": (add_grade,),
+}
+
+
+def main(argv=None):
+    """Run the ``nst-course`` command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The words behind the command's name; by default those it was called with.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when all went well, 1 for an error or a value that is off, 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (ValueError, ArithmeticError, OSError, LayerNotFoundError, ModuleNotFoundError) as error:
+        print(f"nst-course: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="nst-course",
+        description="Learn neural style transfer by doing it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nst-course {__version__}")
+    # argparse cannot group verbs: they get no help of their own here, and are listed below.
+    verbs = parser.add_subparsers(required=True, metavar="VERB", help="what to do; VERB -h lists its options")
+    lines = []
+
+    def verb(name, run, text):
+        lines.append(f"  {name:10}{text}")
+        sub = verbs.add_parser(name, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    for title, add_verbs in GROUPS.items():
+        lines.append(f"\n{title}:")
+        for add_verb in add_verbs:
+            add_verb(verb)
+    parser.epilog = "\n".join(lines).strip()
+    return parser

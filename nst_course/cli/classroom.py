@@ -1,0 +1,141 @@
+"""Learning and teaching: `notebook`, `check`, `migrate` and `grade`."""
+
+import pathlib
+import subprocess
+import sys
+
+from ..startup import start_tensorflow
+from .common import count
+
+
+def add_notebook(verb):
+    """Add the verb `notebook` and its options."""
+    sub = verb("notebook", _notebook, "open JupyterLab at the notebooks")
+    sub.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
+
+
+def _notebook(args):
+    from ..weights.folders import repository_folder
+
+    folder = repository_folder("notebooks")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Expected the notebooks; there are none at {folder}. Work in a clone of the project.")
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *args.options])
+
+
+def add_check(verb):
+    """Add the verb `check` and its options."""
+    sub = verb("check", _check, "compare the expected values with what this machine gives; exit 1 if one is off")
+    sub.add_argument(
+        "--run", dest="long", action="store_true", help="also the course's run, 181 iterations, which takes minutes"
+    )
+
+
+def _check(args):
+    start_tensorflow()
+    from ..expected import EXPECTED
+
+    status = print_table([row for row in EXPECTED if args.long or not row.is_long])
+    if not args.long:
+        print("Iterations 20 to 180 of the course take minutes: nst-course check --run")
+    return status
+
+
+def print_table(rows, weights=None):
+    """Print expected values beside this machine's; return 1 if one is off."""
+    from ..expected import check
+    from ..weights.folders import repository_folder
+
+    status, unchecked = 0, {}
+    for row, measured, result in check(rows, weights):
+        if measured is None:
+            unchecked.setdefault(result, []).append(row.name)
+            continue
+        status = status if result else 1
+        print(f"{'ok ' if result else 'OFF'}  {row.name:14} expected {row.show(row.value)}")
+        print(f"{'':20}here     {row.show(measured)}", flush=True)
+    for needed, names in unchecked.items():
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        print(f"Not checked: {names[0]}{more}. Needed: {needed}.")
+    if unchecked:
+        print(f"Pictures are looked for in {repository_folder('images')}; docs/expected-values.md says what they are.")
+    return status
+
+
+def add_migrate(verb):
+    """Add the verb `migrate` and its options."""
+    sub = verb("migrate", _migrate, "make an old copy of the course notebook (TensorFlow 1) run again")
+    sub.add_argument("notebook", metavar="OLD", help="the old notebook, an .ipynb; it is not changed")
+    sub.add_argument("-o", "--output", metavar="NEW", help="notebook to write (OLD-migrated.ipynb beside it)")
+    sub.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="run the new notebook, that is, the code in it, and say which saved numbers came out again",
+    )
+
+    sub.add_argument(
+        "--time", type=float, default=3600, metavar="S", help="seconds a cell may take with --run (%(default)s)"
+    )
+
+
+def _migrate(args):
+    from ..migration import migrate, run_notebook
+
+    new, edits = migrate(args.notebook, args.output)
+    for edit in edits:
+        place = f"code cell {edit.cell}" if edit.cell else "the notebook"
+        if not edit.after:
+            print(f"{place}: left as it is: {edit.before}\n    {edit.why}")
+        else:
+            was = f"{edit.before.strip()}  ->" if edit.before else "new:"
+            print(f"{place}: {was}  {edit.after.strip()}\n    {edit.why}")
+    print(f"Edits: {sum(bool(edit.after) for edit in edits)}. Notebook: {new.resolve()}")
+    if not args.execute:
+        return 0
+    print("Running it; a run of 200 iterations takes minutes.", flush=True)
+    cells = run_notebook(args.notebook, new, cell_seconds=args.time)
+    again = [came for cell in cells for came in cell.again]
+    print(f"Saved numbers that came out again: {sum(again)} of {len(again)}")
+    for cell in cells:
+        if cell.saved:
+            off = [number for number, came in zip(cell.saved, cell.again) if not came]
+            others = f"; others than {', '.join(off[:3])}{' ...' if off[3:] else ''}" if off else ""
+            print(f"code cell {cell.cell}: {sum(cell.again)} of {len(cell.again)}{others}")
+    for line in dict.fromkeys(line for cell in cells for line in cell.stand_ins):
+        print(line)
+    failed = [f"code cell {cell.cell}: {cell.error}" for cell in cells if cell.error]
+    if failed:
+        print("\n".join(["nst-course: stopped with an error they had not been saved with:", *failed]), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def add_grade(verb):
+    """Add the verb `grade` and its options."""
+    sub = verb("grade", _grade, "grade the submissions of an nbgrader course folder, and list the commonest mistakes")
+    sub.add_argument("folder", help="the course folder, with submitted/STUDENT/ASSIGNMENT/")
+    sub.add_argument("--jobs", type=count, metavar="N", help="submissions that run at once (one per processor)")
+    sub.add_argument("--time", type=float, default=600, metavar="S", help="seconds for a submission (%(default)s)")
+    sub.add_argument("--memory", type=float, default=4, metavar="GB", help="memory for a submission (%(default)s)")
+
+
+def _grade(args):
+    from tqdm import tqdm
+
+    from ..classroom.grading import grade, printable
+
+    with tqdm(unit="submission", desc="Grading") as bar:
+
+        def callback(result, total):
+            bar.total = total
+            bar.update()
+
+        limits = {"time_limit": args.time, "memory_limit": args.memory * 1e9}
+        results = grade(args.folder, jobs=args.jobs, **limits, callback=callback)
+    width = max(len(f"{result.student} {result.assignment}") for result in results)
+    for result in results:
+        name = printable(f"{result.student} {result.assignment}").ljust(width)
+        print(f"{name}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {printable(result.status)}")
+    folder = pathlib.Path(args.folder).resolve()
+    print(f"Table: {folder / 'grades.csv'}\nMistakes: {folder / 'mistakes.html'}")
+    return 0

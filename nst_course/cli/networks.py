@@ -1,0 +1,114 @@
+"""Networks that paint in one pass: `apply` and `train`."""
+
+import dataclasses
+import pathlib
+import sys
+
+from ..startup import start_tensorflow
+from .common import count
+
+
+def add_apply(verb):
+    """Add the verb `apply` and its options."""
+    sub = verb("apply", _apply, "paint pictures with a network of fast style transfer, in one pass each")
+    sub.add_argument("network", help="a .npz, or a TensorFlow checkpoint of the published project")
+    sub.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
+    sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to, under the same names")
+    sub.add_argument(
+        "--padding",
+        choices=["zeros", "reflect"],
+        default="zeros",
+        help="reflect: fainter coloured borders (%(default)s)",
+    )
+    sub.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16", "auto"],
+        default="float32",
+        help="what the network computes in; auto takes the clearly faster one (%(default)s)",
+    )
+
+
+def _apply(args):
+    start_tensorflow()
+    from tqdm import tqdm
+
+    from ..feedforward.checkpoint import load_network
+    from ..feedforward.files import apply_to_file, plan
+    from ..images import check_output
+
+    net = load_network(args.network)
+    outputs, failures = plan(args.pictures, args.output), []
+    check_output(pathlib.Path(args.output, "painting.png"))
+    with tqdm(outputs.items(), unit="picture", desc="Painting") as bar:
+        for picture, output in bar:
+            try:
+                apply_to_file(net, picture, output, padding=args.padding, precision=args.precision)
+            except (ValueError, OSError, MemoryError) as error:
+                failures.append(f"{picture}: {error}")
+    print(f"Pictures: {len(outputs) - len(failures)} of {len(outputs)} in {pathlib.Path(args.output).resolve()}")
+    if failures:
+        print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def add_train(verb):
+    """Add the verb `train` and its options."""
+    sub = verb("train", _train, "train a network of fast style transfer, or go on with a training")
+    sub.add_argument("style", help="picture whose style is learned, at the size its strokes shall be painted")
+    sub.add_argument("--pictures", required=True, metavar="DIR", help="folder of pictures to train with")
+    sub.add_argument("-o", "--output", required=True, metavar="NET", help="network to write, a .npz")
+    sub.add_argument("--steps", type=count, metavar="N", help="steps in all (40000)")
+    sub.add_argument("--batch-size", type=count, metavar="M", help="pictures of a step (4)")
+    sub.add_argument("--size", type=count, metavar="W", help="width and height of the crops in pixels (256)")
+    sub.add_argument("--content-layer", metavar="LAYER", help="layer that compares content (relu4_2)")
+    sub.add_argument("--alpha", type=float, help="weight of the content cost (7.5)")
+    sub.add_argument("--beta", type=float, help="weight of the style cost (100)")
+    sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.01)")
+    sub.add_argument("--learning-rate", type=float, help="of Adam (0.001)")
+    sub.add_argument("--seed", type=int, help="seed of the first parameters and of the crops (0)")
+    sub.add_argument("--every", type=count, default=500, metavar="N", help="steps between files (%(default)s)")
+    sub.add_argument("--sample", help="picture painted each time files are written (our own)")
+    sub.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
+
+
+def _train(args):
+    start_tensorflow()
+    from tqdm import tqdm
+
+    from ..eager.optimizers import Adam
+    from ..feedforward.training import PERCEPTUAL, Training, train
+    from ..images import read_image
+    from ..weights.folders import repository_folder
+
+    def given(*names):
+        return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+    changes = given("alpha", "beta", "variation")
+    if args.content_layer is not None:
+        changes["content_layers"] = ((args.content_layer, 1.0),)
+    training = Training(
+        dataclasses.replace(PERCEPTUAL, **changes),
+        Adam(**{"learning_rate": 1e-3, **given("learning_rate")}),
+        **given("steps", "batch_size", "size", "seed"),
+    )
+    sample = read_image(args.sample or repository_folder("images") / "glass_pyramid.png")
+    with tqdm(total=training.steps, unit="step", desc="Training") as bar:
+
+        def callback(step):
+            bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
+            bar.initial = bar.initial or step.iteration  # what an earlier run did does not count for the time left
+            bar.update(step.iteration + 1 - bar.n)
+
+        net = train(
+            read_image(args.style),
+            args.pictures,
+            args.output,
+            training,
+            weights=args.weights,
+            sample=sample,
+            every=args.every,
+            callback=callback,
+        )
+    print(f"Pictures: {net.settings['pictures']}, of which {net.settings['skipped']} cannot be read")
+    print(f"Network: {pathlib.Path(args.output).resolve()}")
+    return 0

@@ -1,0 +1,49 @@
+"""Weights files: `weights inspect` and `weights download`."""
+
+
+def add_weights(verb):
+    """Add the verb `weights` with its own verbs and their options."""
+    weights = verb("weights", None, "look into a weights file, or fetch the published ones")
+    actions = weights.add_subparsers(title="what to do", required=True, metavar="VERB")
+    inspect = actions.add_parser("inspect", help="say which network, layers and checksum a file has")
+    inspect.add_argument("file", help="a .mat, .h5 or .npz file")
+    inspect.set_defaults(run=_inspect)
+    download = actions.add_parser("download", help="fetch the published VGG-19 weights, or the models of restyle")
+    download.add_argument(
+        "--source",
+        choices=["vlfeat", "keras", "arbitrary"],
+        default="vlfeat",
+        help="VGG-19 in 535 or 80 MB, or the models of restyle in 3 MB (%(default)s)",
+    )
+    download.add_argument("--folder", help="where to keep the file (pretrained-model/ of the project)")
+    download.set_defaults(run=_download)
+
+
+def _inspect(args):
+    from ..weights.download import PUBLISHED, checksums
+    from ..weights.reading import read_weights
+
+    weights = read_weights(args.file)
+    sums = checksums(args.file)
+    known = next((PUBLISHED[s] for s in sums if s in PUBLISHED), "not one of the published files we know")
+    print(f"{args.file}: {weights.network}, {weights.layout}")
+    print(f"This is {known}.")
+    if weights.description:
+        print(f"It says of itself: {weights.description}")
+    print("\n".join(sums))
+    for name in weights.layers:
+        W, b = weights[name]
+        print(f"{name}  kernel {'x'.join(map(str, W.shape))}  bias {b.size}")
+    return 0
+
+
+def _download(args):
+    from ..weights.download import SOURCES, STYLE_MODELS, download_style_models, download_weights
+
+    if args.source == "arbitrary":
+        print(f"Fetching {' and '.join(model.file for model in STYLE_MODELS)}, 3 MB")
+        print(f"Models: {download_style_models(args.folder)}")
+        return 0
+    print(f"Fetching {SOURCES[args.source].file}, {SOURCES[args.source].n_bytes / 1e6:.0f} MB")
+    print(f"Weights: {download_weights(args.source, args.folder)}")
+    return 0
