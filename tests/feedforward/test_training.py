@@ -286,7 +286,7 @@ folder, output, devices = sys.argv[1:]
 if devices == "2":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from test_training import SMALL, picture
 from nst_course import VGGWeights, train
 costs = []
@@ -310,7 +310,7 @@ def free_port():
 
 def test_several_devices_take_the_steps_of_one(folder, trained, tmp_path, request):
     """Two worker processes with one picture each, and one process with two devices: the steps of one with two."""
-    script = SCRIPT.replace("{tests!r}", repr(str(request.path.parent)))
+    script = SCRIPT.replace("{tests!r}", repr([str(folder) for folder in request.path.parents[:2]]))
     workers = [f"localhost:{free_port()}" for _ in range(2)]
 
     def start(devices, **environment):
