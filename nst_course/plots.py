@@ -219,6 +219,8 @@ def watch(*, every=1, costs_every=20):
 
     picture, text = widgets.Image(format="jpeg"), widgets.Label()
     display(widgets.VBox([picture, text]))
+    # Its own size, not the column's. Set once it is displayed: nbval compares the text of what is displayed.
+    picture.layout.align_self = "flex-start"
 
     def callback(step):
         if step.iteration % every == 0:
