@@ -46,14 +46,15 @@ def print_table(rows, weights=None):
     from ..expected import check
     from ..weights.folders import repository_folder
 
-    status, unchecked = 0, {}
+    status, unchecked, width = 0, {}, 14
     for row, measured, result in check(rows, weights):
         if measured is None:
             unchecked.setdefault(result, []).append(row.name)
             continue
         status = status if result else 1
-        print(f"{'ok ' if result else 'OFF'}  {row.name:14} expected {row.show(row.value)}")
-        print(f"{'':20}here     {row.show(measured)}", flush=True)
+        width = max(width, len(row.name))  # the formulas' short lines come first
+        print(f"{'ok ' if result else 'OFF'}  {row.name:{width}} expected {row.show(row.value)}")
+        print(f"{'':{width + 5}} here     {row.show(measured)}", flush=True)
     for needed, names in unchecked.items():
         more = f" and {len(names) - 1} more" if names[1:] else ""
         print(f"Not checked: {names[0]}{more}. Needed: {needed}.")
