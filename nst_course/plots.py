@@ -7,6 +7,7 @@ shows a picture while it is being painted, and `save_gif` writes a file.
 import ast
 import inspect
 import io
+import itertools
 import pathlib
 import textwrap
 
@@ -127,6 +128,8 @@ def show_gram(matrices, titles=()):
 def show_costs(steps, *, against="iteration"):
     """Draw the costs of a run, or the total costs of several, on a logarithmic scale.
 
+    Stages that have a name, on the sketch or at a smaller size, are drawn dotted: their costs are others.
+
     Parameters
     ----------
     steps : sequence of Step, or dict of str to sequence of Step
@@ -145,8 +148,11 @@ def show_costs(steps, *, against="iteration"):
         curves = [(label, run, "J") for label, run in steps.items()]
     else:
         curves = [(label, steps, f) for f, label in (("J", "total"), ("J_style", "style"), ("J_content", "content"))]
-    for label, run, field in curves:
-        ax.semilogy([getattr(step, against) for step in run], [getattr(step, field) for step in run], label=label)
+    for color, (label, run, field) in enumerate(curves):
+        for stage, steps_of in itertools.groupby(run, lambda step: step.stage):
+            x, y = zip(*((getattr(step, against), getattr(step, field)) for step in steps_of))
+            ax.semilogy(x, y, f"C{color}{':' if stage else '-'}", label=label)
+            label = None  # one for all stages
     ax.set_xlabel(against)
     ax.set_ylabel("total cost" if isinstance(steps, dict) else "cost")
     ax.grid(alpha=0.3)
@@ -205,7 +211,7 @@ def watch(*, every=1, costs_every=20):
 
     def line(step):
         costs = f"total {step.J:.2e}, content {step.J_content:.2e}, style {step.J_style:.2e}"
-        return f"Iteration {step.iteration}: {costs}"
+        return f"Iteration {step.iteration}{f' ({step.stage})' if step.stage else ''}: {costs}"
 
     if widgets is None:
 

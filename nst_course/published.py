@@ -222,7 +222,7 @@ def school_project(weights, folder, steps=2, *, pixels=TODAYS_PIXELS, half_pixel
 def _costs(weights, objective, optimizer, x_C, x_S, start, steps, bounds=None):
     """Return (J, J_content, J_style) of the picture to start from, and of the picture after each step."""
     evaluator = Evaluator(weights, objective, "float32", start.shape[1:3])
-    targets = evaluator.contents(x_C), [(1.0, evaluator.grams(x_S), None)]
+    targets = evaluator.look(x_C)[0], [(1.0, evaluator.look(x_S)[1][0], None)]
     costs = []
 
     def evaluate(x):

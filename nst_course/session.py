@@ -18,8 +18,11 @@ import tensorflow as tf
 
 from .costs import check_weight, compute_content_cost, compute_layer_style_cost, total_cost
 from .images import denormalize_image, generate_noise_image, reshape_and_normalize_image, resize_image
+from .startup import keep_memory
 from .vgg import forward
 from .weights.find import load_weights
+
+keep_memory()
 
 tf1 = tf.compat.v1
 
@@ -45,6 +48,9 @@ class Step(NamedTuple):
         leaves it 0.
     J_variation : float
         The total variation of the picture, not yet weighed, in runs that weigh it.
+    stage : str
+        Which stage of a run it belongs to, where it has several: ``"sketch, 1/2 of the size"``, ``"sketch"``, ``"1/2 of
+        the size"``; the last, at the picture's size, has no name. Costs of the sketch are estimates.
     """
 
     iteration: int
@@ -55,6 +61,7 @@ class Step(NamedTuple):
     seconds: float
     evaluation: int = 0
     J_variation: float = 0.0
+    stage: str = ""
 
 
 class DivergenceError(ArithmeticError):

@@ -161,7 +161,7 @@ def test_costs_of_the_noisy_picture_itself(mixed, test_data):
     start = generate_noise_image(content)
     np.random.set_state(state)
     evaluator = Evaluator(mixed, Objective(), "float32", (300, 400))
-    targets = evaluator.contents(content), [(1.0, evaluator.grams(style), None)]
+    targets = evaluator.look(content)[0], [(1.0, evaluator.look(style)[1][0], None)]
     assert evaluator.costs_and_gradient(start, *targets)[0][0] == pytest.approx(5.857e9, rel=1e-3)
 
 

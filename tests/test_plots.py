@@ -96,6 +96,19 @@ def test_show_costs_compares_runs():
     assert {line.get_label(): list(line.get_ydata()) for line in ax.lines} == {"a": [6, 3], "b": [8, 4]}
 
 
+def test_show_costs_draws_other_costs_dotted():
+    stages = ["sketch, 1/2 of the size"] * 2 + ["sketch"] * 3 + [""] * 2
+    run = [Step(i, 9.0 - i, 1.0, 2.0, None, 0.1, stage=stage) for i, stage in enumerate(stages)]
+    ax = show_costs({"fast": run}).axes[0]
+    assert [(line.get_linestyle(), list(line.get_xdata())) for line in ax.lines] == [
+        (":", [0, 1]),
+        (":", [2, 3, 4]),
+        ("-", [5, 6]),
+    ]
+    assert len({line.get_color() for line in ax.lines}) == 1
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["fast"]
+
+
 def test_show_costs_against_evaluations():
     run = [Step(i, 4.0, 1.0, 2.0, None, 0.1, evaluation=3 * i + 1) for i in range(3)]
     ax = show_costs(run, against="evaluation").axes[0]

@@ -1,8 +1,13 @@
 """TensorFlow without its notes, in processes of their own: a note comes once in a process."""
 
 import os
+import platform
 import subprocess
 import sys
+
+import pytest
+
+import nst_course.startup as startup
 
 
 def run(code, **variables):
@@ -31,3 +36,43 @@ def test_graph_mode_can_be_chosen_afterwards():
         "tf.disable_eager_execution(); tf.Session().close(); print(tf.executing_eagerly())"
     )
     assert (started.returncode, started.stdout) == (0, "False\n"), started.stderr
+
+
+KEPT = """
+import resource
+import numpy as np
+from nst_course.startup import keep_memory
+print(keep_memory())
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(5 * 2**20)  # 40 MB, more than glibc ever keeps by itself
+before = faults()
+for _ in range(10):
+    np.ones(5 * 2**20)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept():
+    kept, given_back = run(KEPT), run(KEPT, NST_COURSE_KEEP_MEMORY="0")
+    assert (kept.stderr, given_back.stderr) == ("", "")
+    (done, faults), (not_done, more) = kept.stdout.split(), given_back.stdout.split()
+    assert (done, not_done) == ("True", "False")
+    assert 10 * int(faults) < int(more)
+
+
+def test_another_allocator_is_left_alone(monkeypatch):
+    monkeypatch.setattr(startup, "_address", id)  # malloc of the process is not glibc's
+    assert not startup.keep_memory()
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+    monkeypatch.setattr(startup.sys, "platform", "darwin")
+    assert not startup.keep_memory()
+
+
+@pytest.mark.parametrize("module", ["session", "eager.stylize", "feedforward.training"])
+def test_every_edition_keeps_memory(module):
+    code = "import nst_course.startup as s; kept = []; s.keep_memory = lambda: kept.append(1)"
+    assert run(f"{code}; import nst_course.{module}; print(bool(kept))").stdout == "True\n"

@@ -19,7 +19,7 @@ def add_demo(verb):
     sub.add_argument(
         "--size", type=count, default=400, metavar="W", help="width in pixels; fewer on a slow machine (%(default)s)"
     )
-    sub.add_argument("--iterations", type=count, metavar="N", help="steps (the preset's)")
+    sub.add_argument("--iterations", type=count, metavar="N", help="steps on the network itself (the preset's)")
     sub.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
 
@@ -50,7 +50,7 @@ def add_stylize(verb):
     sub.add_argument("-o", "--output", required=True, help="picture to write")
     sub.add_argument("--preset", choices=PRESETS, default="fast", help="how to paint (%(default)s)")
     sub.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
-    sub.add_argument("--iterations", type=count, metavar="N", help="steps (the preset's)")
+    sub.add_argument("--iterations", type=count, metavar="N", help="steps on the network itself (the preset's)")
     sub.add_argument("--alpha", type=float, help="weight of the content cost (the preset's)")
     sub.add_argument("--beta", type=float, help="weight of the style cost (the preset's)")
     sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (the preset's)")
@@ -75,9 +75,11 @@ def _stylize(args):
     styles = [Style(read_image(path), scale=args.scale) for path in args.style]
     fields = ("iterations", "alpha", "beta", "variation", "color", "start")
     changes = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+    preset = PRESETS[args.preset]
     if args.start is not None and args.start not in STARTS:
-        changes["start"] = read_image(args.start)
-    return _paint(args, content, styles, PRESETS[args.preset].but(**changes), args.seed)
+        # At half the size its details would be lost.
+        changes |= {"start": read_image(args.start), "sketch": preset.sketch[-1:]}
+    return _paint(args, content, styles, preset.but(**changes), args.seed)
 
 
 def _paint(args, content, styles, preset, seed):
@@ -93,10 +95,11 @@ def _paint(args, content, styles, preset, seed):
     check_output(args.output)
     weights = load_weights(args.weights)
     print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
-    with tqdm(total=sum(preset.iterations), unit="it", desc="Painting") as bar:
+    with tqdm(total=sum(stage.iterations for stage in preset.stages), unit="it", desc="Painting") as bar:
 
         def callback(step):
-            bar.set_postfix_str(f"cost {step.J:.3g}", refresh=False)
+            where = f" ({step.stage})" if step.stage else ""
+            bar.set_postfix_str(f"cost {step.J:.3g}{where}", refresh=False)
             bar.update()
 
         try:

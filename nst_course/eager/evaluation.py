@@ -16,11 +16,13 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
+from ..costs import float32_or_better
 from ..vgg import activation_shape, cut_after, halved
 from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
-from .precision import faster, time_precisions
+from .precision import faster, has_bfloat16, time_precisions
 
 
 class Evaluator:
@@ -40,32 +42,49 @@ class Evaluator:
         Of the network; Gram matrices and costs are float32 or better.
     size : (int, int)
         Height and width of the pictures.
+    maps : mapping of str to ndarray, optional
+        Of a sketch: layer to the map from its activations to those of the network it stands for. Costs are then
+        measured against the targets of that network.
     """
 
-    def __init__(self, weights, objective, precision, size):
+    def __init__(self, weights, objective, precision, size, maps=None):
         self._weights, self._objective, self._precision = weights, objective, precision
+        dtype = "float64" if precision == "float64" else "float32"
+        self._maps = {} if maps is None else {layer: tf.constant(maps[layer], dtype) for layer in objective.layers}
         self._kernels = dict(Kernels.of(weights, objective.layers, precision))
         self._graphs = graphs(weights.network, _unweighed(objective), tuple(size))
 
-    def contents(self, x):
-        """Return the activations of the content layers, layer to tensor or array."""
+    def look(self, x, masks=(None,)):
+        """Return what the costs are measured on.
+
+        Parameters
+        ----------
+        x : ndarray
+            A picture, of any size.
+        masks : sequence of (dict or None), optional
+            Of each style: layer to an array of shape (1, n_H, n_W, 1).
+
+        Returns
+        -------
+        contents : dict
+            Content layer to its activation, a tensor or array.
+        grams : list of dict
+            For each style, layer to its normalised Gram matrix.
+        """
         if not self._in_strips(x):
-            return call(self._graphs.contents, self._kernels, x)
-        strips = {layer: [] for layer, _ in self._objective.content_layers}
+            contents, statistics = call(self._graphs.look, self._kernels, self._maps, x, masks)
+        else:
+            strips = {layer: [] for layer, _ in self._objective.content_layers}
 
-        def collect(strip, activations):
-            for layer in strips.keys() & activations.keys():
-                strips[layer].append(activations[layer].numpy())
+            def collect(strip, activations):
+                for layer in strips.keys() & activations.keys():
+                    strips[layer].append(self._graphs.mapped(activations[layer], self._maps, layer).numpy())
 
-        self._forward(x, collect)
-        return {layer: np.concatenate(parts, axis=1) for layer, parts in strips.items()}
-
-    def grams(self, x):
-        """Return the normalised Gram matrices of the style layers, layer to tensor. x may have another size."""
-        if not self._in_strips(x):
-            return call(self._graphs.grams, self._kernels, x)
-        statistics = self._statistics(x, {}, [None])[1]
-        return {layer: statistics[gram_key(layer)] for layer, _ in self._objective.style_layers}
+            statistics = self._statistics(x, {}, masks, collect)[1]
+            contents = {layer: np.concatenate(parts, axis=1) for layer, parts in strips.items()}
+        keys = [(None if m is None else s) for s, m in enumerate(masks)]
+        layers = [layer for layer, _ in self._objective.style_layers]
+        return contents, [{layer: statistics[gram_key(layer, key)] for layer in layers} for key in keys]
 
     def costs_and_gradient(self, x, contents, styles):
         """Evaluate the objective and its gradient.
@@ -75,9 +94,10 @@ class Evaluator:
         x : ndarray
             The picture.
         contents : dict
-            The content picture's `contents`.
+            The content picture's, from `look`.
         styles : sequence of (float, dict, dict or None)
-            For each style its share, its `grams`, and its masks: layer to an array of shape (1, n_H, n_W, 1).
+            For each style its share, its Gram matrices, from `look`, and its masks: layer to an array of shape
+            (1, n_H, n_W, 1).
 
         Returns
         -------
@@ -90,7 +110,7 @@ class Evaluator:
         masks = [m for _, _, m in styles]
         weights = np.array([self._objective.alpha, self._objective.beta, self._objective.variation], x.dtype)
         if not self._in_strips(x):
-            costs, gradient = call(self._graphs.step, self._kernels, x, contents, masks, targets, weights)
+            costs, gradient = call(self._graphs.step, self._kernels, self._maps, x, contents, masks, targets, weights)
             return costs.numpy(), gradient.numpy()
         inputs, statistics = self._statistics(x, contents, masks)
         costs, g_x, g_statistics = call(self._graphs.combine, x, statistics, targets, weights)
@@ -123,13 +143,14 @@ class Evaluator:
                 inputs.append(np.concatenate(outputs, axis=1))
         return inputs
 
-    def _statistics(self, x, contents, masks):
-        """Return the blocks' inputs and the statistics of a picture."""
+    def _statistics(self, x, contents, masks, visit=lambda *_: None):
+        """Return the blocks' inputs and the statistics of a picture; call `visit` too."""
         statistics = {}
 
         def add(strip, activations):
+            visit(strip, activations)
             targets = strip.targets(activations, contents, masks)
-            for key, value in call(self._graphs.statistics, activations, *targets).items():
+            for key, value in call(self._graphs.statistics, activations, self._maps, *targets).items():
                 statistics[key] = statistics.get(key, 0) + value
 
         return self._forward(x, add), statistics
@@ -144,10 +165,52 @@ class Evaluator:
                 pull = self._graphs.pull(strip.place)
                 g_strip = [g[:, strip.rows(pooled=True)] for g in g_output]
                 targets = strip.targets(self._graphs.layers_of(block), contents, masks)
-                g = call(pull, self._kernels, strip.of(a), g_strip, g_statistics, *targets)
+                g = call(pull, self._kernels, self._maps, strip.of(a), g_strip, g_statistics, *targets)
                 g_input[:, strip.above : strip.below] += g.numpy()
             g_output = [g_input]
         return g_input
+
+
+def corrected(targets, evaluator, sketch, x):
+    r"""Correct targets by what a sketch is wrong by at a picture, so that there its costs are the network's own.
+
+    .. math:: T' = T - \left(G(x) - \hat G(x)\right)
+
+    and the same for content activations. This is additive space mapping, defect correction by another name: what the
+    sketch must get right is how its features change, no longer what they are.
+
+    Parameters
+    ----------
+    targets : (dict, list)
+        Contents and styles, as `Evaluator.costs_and_gradient` takes them.
+    evaluator, sketch : Evaluator
+        Of the network and of its sketch.
+    x : ndarray
+        The picture.
+
+    Returns
+    -------
+    (dict, list)
+        The targets for the sketch.
+
+    References
+    ----------
+    Bandler et al. 2004, "Space Mapping: The State of the Art", IEEE Transactions on Microwave Theory and Techniques 52,
+    section IV (output space mapping).
+    """
+    contents, styles = targets
+    masks = [m for _, _, m in styles]
+    (a, grams), (a_sketch, grams_sketch) = (e.look(x, masks) for e in (evaluator, sketch))
+
+    def less(target, real, estimate):
+        real, estimate, exact = (float32_or_better(tf.convert_to_tensor(v)) for v in (real, estimate, target))
+        return tf.cast(exact - (real - estimate), target.dtype)
+
+    contents = {layer: less(contents[layer], a[layer], a_sketch[layer]) for layer in contents}
+    return contents, [
+        (share, {layer: less(T[layer], G[layer], G_sketch[layer]) for layer in T}, mask)
+        for (share, T, mask), G, G_sketch in zip(styles, grams, grams_sketch)
+    ]
 
 
 class _Strip(NamedTuple):
@@ -211,10 +274,13 @@ def choose_precision(weights, preset):
     precision : str
         The preset's; where that is "auto", bfloat16 if it is the faster one by more than a tenth.
     timings : dict of str to float
-        Seconds of one evaluation in each precision, where they were timed.
+        Seconds of one evaluation in each precision, where they were timed: for "auto", and unless the processor has no
+        arithmetic for bfloat16.
     """
     if preset.precision != "auto":
         return preset.precision, {}
+    if not has_bfloat16():
+        return "float32", {}
     shapes = tuple(weights[name][0].shape for name in cut_after(weights, preset.objective.layers))
     key = shapes, _unweighed(preset.objective)
     if key not in _timings:

@@ -11,8 +11,11 @@ from ..costs import (
     normalized_gram_matrix,
     total_variation_cost,
 )
+from ..startup import keep_memory
 from ..vgg import POOLING, cut_after, forward, halved, last_layer, layer_position
 from .presets import PREPROCESSING
+
+keep_memory()
 
 
 class Kernels(dict):
@@ -58,9 +61,8 @@ class Graphs:
         self.network, self.objective = network, objective
         _, _, self.mean, self.std = PREPROCESSING[objective.preprocessing]
         self.blocks = range(1, layer_position(last_layer(objective.layers))[0] + 1)
-        self.contents, self.grams, self.step, self.statistics, self.combine = (
-            tf.function(f, autograph=False)
-            for f in (self._contents, self._grams, self._step, self._statistics, self._combine)
+        self.look, self.step, self.statistics, self.combine = (
+            tf.function(f, autograph=False) for f in (self._look, self._step, self._statistics, self._combine)
         )
         self.strip, self.pull = functools.cache(self._strip), functools.cache(self._pull)
 
@@ -81,19 +83,21 @@ class Graphs:
         """Return the activations the objective needs of pictures in the unit of its preprocessing."""
         return self._activations(kernels, (x - self.mean) / self.std, self.objective.layers)
 
-    def _contents(self, kernels, x):
+    def _look(self, kernels, maps, x, masks):
         activations = self.whole(kernels, x)
-        return {layer: activations[layer] for layer, _ in self.objective.content_layers}
+        contents = {n: self.mapped(activations[n], maps, n) for n, _ in self.objective.content_layers}
+        return contents, self._statistics(activations, maps, None, {}, masks)
 
-    def _grams(self, kernels, x):
-        activations = self.whole(kernels, x)
-        normalization = self.objective.normalization
-        return {n: normalized_gram_matrix(activations[n], normalization) for n, _ in self.objective.style_layers}
+    @staticmethod
+    def mapped(a, maps, layer):
+        """Map a sketch's activations to those of the network it stands for, in float32; leave others as they are."""
+        return tf.tensordot(float32_or_better(a), maps[layer], 1) if layer in maps else a
 
-    def _step(self, kernels, x, contents, masks, styles, weights):
+    def _step(self, kernels, maps, x, contents, masks, styles, weights):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            costs = self.costs(x, self._statistics(self.whole(kernels, x), None, contents, masks), styles, weights)
+            statistics = self._statistics(self.whole(kernels, x), maps, None, contents, masks)
+            costs = self.costs(x, statistics, styles, weights)
         return tf.stack(costs), tape.gradient(costs[0], x)
 
     # --- strips ---
@@ -119,11 +123,11 @@ class Graphs:
         strip = self.strip(place)
 
         @functools.partial(tf.function, autograph=False)
-        def pull(kernels, a, g_output, g_statistics, *targets):
+        def pull(kernels, maps, a, g_output, g_statistics, *targets):
             with tf.GradientTape() as tape:
                 tape.watch(a)
                 output, activations = strip(kernels, a)
-                statistics = self._statistics(activations, *targets)
+                statistics = self._statistics(activations, maps, *targets)
             g_output = [tf.cast(g, o.dtype) for g, o in zip(g_output, output)]
             g_statistics = [g_statistics[key] for key in statistics]
             return tape.gradient([*output, *statistics.values()], a, [*g_output, *g_statistics])
@@ -132,24 +136,30 @@ class Graphs:
 
     # --- statistics and costs ---
 
-    def _statistics(self, activations, shares, contents, masks):
-        """Return content costs and Gram matrices; of a strip, multiplied by its share of the picture."""
+    def _statistics(self, activations, maps, shares, contents, masks):
+        """Return content costs and Gram matrices; of a strip, multiplied by its share of the picture.
+
+        A sketch's are mapped to those of the network it stands for. Gram matrices commute with a linear map, and are
+        much smaller than what they were made of.
+        """
         found = {}
         normalization, style_layers = self.objective.normalization, dict(self.objective.style_layers)
         for layer, a in activations.items():
             a = float32_or_better(a)
             share = 1 if shares is None else tf.cast(shares[layer], a.dtype)
             if layer in contents:
-                found[f"content {layer}"] = share * compute_content_cost(_one(contents[layer]), _one(a))
+                mapped = self.mapped(a, maps, layer)
+                found[f"content {layer}"] = share * compute_content_cost(_one(contents[layer]), _one(mapped))
             if layer not in style_layers:
                 continue
             # Styles without a mask have one Gram matrix between them.
             for key, mask in {gram_key(layer, None if m is None else s): m for s, m in enumerate(masks)}.items():
-                if mask is None:
-                    found[key] = share * normalized_gram_matrix(a, normalization)
-                else:  # masks sum up to 1 over the whole picture
-                    share_of_mask = tf.cast(tf.reduce_sum(mask[layer]), a.dtype)
-                    found[key] = share_of_mask * normalized_gram_matrix(a, normalization, mask[layer])
+                mask = None if mask is None else mask[layer]
+                G = normalized_gram_matrix(a, normalization, mask)
+                if layer in maps:
+                    G = tf.matmul(maps[layer], tf.matmul(G, maps[layer]), transpose_a=True)
+                # Masks sum up to 1 over the whole picture.
+                found[key] = (share if mask is None else tf.cast(tf.reduce_sum(mask), a.dtype)) * G
         return found
 
     def costs(self, x, statistics, styles, weights):

@@ -1,6 +1,29 @@
 """Which precision computes faster on this machine, found out by timing it."""
 
+import pathlib
+import sys
 import time
+
+import tensorflow as tf
+
+
+def has_bfloat16():
+    """Say whether it can be that this machine computes in bfloat16: without arithmetic for it, it is never faster.
+
+    Returns
+    -------
+    bool
+        False only where that is certain: on Linux, with no GPU, where the processor lists no such instructions.
+    """
+    if not sys.platform.startswith("linux") or tf.config.list_logical_devices("GPU"):
+        return True
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return True
+    # "flags" on x86, "Features" on ARM.
+    flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
+    return not flags or bool(flags & {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"})
 
 
 def time_precisions(run):

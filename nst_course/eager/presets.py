@@ -49,6 +49,9 @@ PREPROCESSING = {
 #: The share of noise in the picture a run starts from.
 NOISE_RATIOS = {"content": 0.0, "blend": 0.6, "noise": 1.0}
 
+#: How many steps on the sketch until what it is wrong by is looked at again.
+CORRECTED_EVERY = 12
+
 #: The pictures to start from that have a name.
 STARTS = (*NOISE_RATIOS, "recolored")
 
@@ -205,6 +208,30 @@ def as_styles(style):
     return [s for s in styles if s.weight > 0]
 
 
+class Stage(NamedTuple):
+    """A part of a run, on one network and at one size.
+
+    Attributes
+    ----------
+    on_sketch : bool
+        Whether on the sketch in place of the network.
+    smaller : int
+        How many times smaller than the content picture it paints.
+    iterations : int
+        How many steps it takes.
+    """
+
+    on_sketch: bool
+    smaller: int
+    iterations: int
+
+    @property
+    def name(self):
+        """What its steps are marked with; nothing, for the network at the picture's size."""
+        size = f"1/{self.smaller} of the size" if self.smaller > 1 else ""
+        return ", ".join(part for part in ("sketch" if self.on_sketch else "", size) if part)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preset:
     """Everything about a run but its pictures and its weights.
@@ -218,6 +245,11 @@ class Preset:
     iterations : int or tuple of int, optional
         How many steps. Several numbers go from coarse to fine, each size twice the one before: ``(13, 22)`` is 13 steps
         at half the size and 22 at the full one.
+    sketch : int or tuple of int, optional
+        How many steps before those, from coarse to fine too, on the sketch: a narrow network that estimates the costs
+        of the published VGG-19 at a small part of the time. Every `CORRECTED_EVERY` steps the network itself is asked
+        how far the estimate is off. Where there is no sketch of a network, or none of what an objective asks for, these
+        steps are taken on the network itself.
     start : {"content", "blend", "noise", "recolored"} or float or ndarray of uint8, optional
         The picture to start from: the content picture, 0.6 noise on it (the course), noise alone, the content picture
         in the colours of the style, another share of noise, or a given picture, such as an earlier run's.
@@ -240,6 +272,7 @@ class Preset:
     objective: Objective = Objective()
     optimizer: Adam | LBFGS = Adam()
     iterations: int | tuple = 200
+    sketch: int | tuple = ()
     start: str | float | np.ndarray = "blend"
     clip: bool = False
     color: str = "style"
@@ -250,10 +283,12 @@ class Preset:
             if not isinstance(getattr(self, name), kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds)
                 raise ValueError(f"{name} must be made by {expected}; found {getattr(self, name)!r}.")
-        steps = self.iterations if isinstance(self.iterations, (tuple, list)) else (self.iterations,)
-        if not steps or any(not isinstance(n, (int, np.integer)) or n < 0 for n in steps):
-            raise ValueError(f"iterations must be a whole number of at least 0, or several; found {self.iterations}.")
-        object.__setattr__(self, "iterations", tuple(int(n) for n in steps))
+        for name, least in {"iterations": 1, "sketch": 0}.items():
+            given = getattr(self, name)
+            steps = given if isinstance(given, (tuple, list)) else (given,)
+            if len(steps) < least or any(not isinstance(n, (int, np.integer)) or n < 0 for n in steps):
+                raise ValueError(f"{name} must be a whole number of at least 0, or several; found {given}.")
+            object.__setattr__(self, name, tuple(int(n) for n in steps))
         if isinstance(self.start, str):
             _check_choice("start", self.start, STARTS)
         elif np.ndim(self.start) != 3 and not (np.ndim(self.start) == 0 and 0 <= self.start <= 1):
@@ -261,6 +296,15 @@ class Preset:
             raise ValueError(f"start must be a name, a picture, or a share of noise from 0 to 1; found {found}.")
         _check_choice("color", self.color, COLORS)
         _check_choice("precision", self.precision, ("float32", "bfloat16", "auto"))
+
+    @property
+    def stages(self):
+        """The stages of a run, a `Stage` each, in their order."""
+        return [
+            Stage(on_sketch, 2 ** (len(steps) - 1 - level), n)
+            for on_sketch, steps in ((True, self.sketch), (False, self.iterations))
+            for level, n in enumerate(steps)
+        ]
 
     def but(self, **changes):
         """Return this preset with some fields changed, its own or its objective's.
@@ -342,7 +386,7 @@ TF_TUTORIAL = Preset(
 )
 
 #: The course's cost, lowered as quickly as we know how.
-FAST = Preset(optimizer=LBFGS(memory=5), iterations=40, start="recolored", precision="auto")
+FAST = Preset(optimizer=LBFGS(), sketch=(24, 48), iterations=4, start="recolored", clip=True, precision="auto")
 
 #: The presets by the names a command line calls them.
 PRESETS = {"course": COURSE, "gatys": GATYS, "lbfgs-vgg19": LBFGS_VGG19, "tf-tutorial": TF_TUTORIAL, "fast": FAST}

@@ -1,8 +1,9 @@
 """The eager edition: features of a picture as a `tf.function`, and `stylize`, the engine behind every preset.
 
-The engine only reports: bars, prints, files and figures are its caller's. Inside it, a picture is an array x of shape
-(1, n_H, n_W, 3) in the unit of the preprocessing; what is not changed by the optimiser (activations of the content
-picture, Gram matrices of the styles, masks) is computed once for each size and passed to the compiled step.
+The engine only reports: bars, files and figures are its caller's, and all it prints are lines on which network it
+takes. Inside it, a picture is an array x of shape (1, n_H, n_W, 3) in the unit of the preprocessing; what is not changed
+by the optimiser (activations of the content picture, Gram matrices of the styles, masks) is computed once for each size
+and passed to the compiled step.
 """
 
 import contextlib
@@ -26,11 +27,12 @@ from ..startup import require_eager_mode
 from ..vgg import forward, last_layer, layer_size
 from ..weights.find import load_weights
 from ..weights.network import IMAGENET_MEAN
+from ..weights.sketch import read_sketch
 from .colors import match_histograms, recolored, with_chroma_of
-from .evaluation import Evaluator, choose_precision
+from .evaluation import Evaluator, choose_precision, corrected
 from .graphs import Kernels, call
 from .memory import check_memory
-from .presets import FAST, NOISE_RATIOS, PREPROCESSING, as_styles
+from .presets import CORRECTED_EVERY, FAST, NOISE_RATIOS, PREPROCESSING, as_styles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,7 +165,8 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     precision, timings = choose_precision(weights, preset)
     size = content.shape[:2]
     memory = check_memory(weights, size, preset, precision)
-    run = _Run(weights, preset, precision, styles, seed, callback)
+    sketch = _sketch_of(weights, preset)
+    run = _Run(weights, sketch, preset, precision, content, styles, seed, callback)
 
     def painting(interrupted=False):
         image = content if run.x is None else _photograph_of(_resized(run.x, size), preset.objective)
@@ -172,10 +175,9 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
         return Painting(image, run.steps, interrupted, precision, timings, memory)
 
     try:
-        for level, iterations in enumerate(preset.iterations):
-            smaller = 2 ** (len(preset.iterations) - 1 - level)
-            n_H, n_W = (math.ceil(n / smaller) for n in size)
-            run.at(resize_image(content, width=n_W, height=n_H), iterations)
+        for stage in preset.stages:
+            n_H, n_W = (math.ceil(n / stage.smaller) for n in size)
+            run.through(stage._replace(on_sketch=stage.on_sketch and sketch is not None), (n_H, n_W))
     except KeyboardInterrupt:
         return painting(interrupted=True)
     except Exception as error:
@@ -185,27 +187,56 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     return painting()
 
 
+def _sketch_of(weights, preset):
+    """Return the sketch, where the preset asks for one and it knows the network and the layers; else say so."""
+    if not preset.sketch:
+        return None
+    sketch, objective = read_sketch(), preset.objective
+    if not sketch.stands_for(weights):
+        missing = "it is made for the published VGG-19"
+    elif objective.pooling != "average" or objective.normalization == "element":
+        missing = 'it is made for average pooling, and does not know the normalization "element"'
+    elif not sketch.maps.keys() >= set(objective.layers):
+        missing = f"it knows the layers {', '.join(sketch.maps)}"
+    else:
+        return sketch
+    print(f"Without the sketch: {missing}. All steps are taken on the network itself.")
+    return None
+
+
 class _Run:
-    """What a run has come to so far, from size to size."""
+    """What a run has come to so far, from stage to stage."""
 
-    def __init__(self, weights, preset, precision, styles, seed, callback):
-        self.weights, self.preset, self.precision = weights, preset, precision
-        self.styles, self.seed, self.callback = styles, seed, callback
+    def __init__(self, weights, sketch, preset, precision, content, styles, seed, callback):
+        self.weights, self.sketch, self.preset, self.precision = weights, sketch, preset, precision
+        self.content, self.styles, self.seed, self.callback = content, styles, seed, callback
         self.objective = preset.objective
-        self.x, self.steps, self.evaluations = None, [], 0
+        self.x, self.state, self.steps, self.evaluations = None, {}, [], 0
         self.started = time.perf_counter()
+        # Stages of one size have one evaluator of the network and the same targets.
+        self._prepared = functools.lru_cache(1)(self._prepare)
 
-    def at(self, content, iterations):
-        """Go on for some iterations at the size of `content`."""
-        size = content.shape[:2]
-        self.x = self._start(content) if self.x is None else _resized(self.x, size)
-        bounds = _bounds(self.objective)
-        if self.preset.clip:
+    def through(self, stage, size):
+        """Go on through a stage, at its size."""
+        if self.x is None or self.x.shape[1:3] != size:
+            self.x = self._start(size) if self.x is None else _resized(self.x, size)
+            self.state = {}
+        bounds = _bounds(self.objective) if self.preset.clip else None
+        if bounds is not None:
             self.x = np.clip(self.x, *bounds)
-        if not iterations:
+        if not stage.iterations:
             return
-        evaluator = Evaluator(self.weights, self.objective, self.precision, size)
-        targets = self._targets(content, evaluator)
+        evaluator, targets = self._prepared(size)
+        if not stage.on_sketch:
+            self._lower(evaluator, targets, stage, stage.iterations, bounds)
+            return
+        sketch = Evaluator(self.sketch.weights, self.objective, self.precision, size, self.sketch.maps)
+        for done in range(0, stage.iterations, CORRECTED_EVERY):
+            iterations = min(CORRECTED_EVERY, stage.iterations - done)
+            self._lower(sketch, corrected(targets, evaluator, sketch, self.x), stage, iterations, bounds)
+
+    def _lower(self, evaluator, targets, stage, iterations, bounds):
+        """Go on for some iterations at a cost."""
         before = self.evaluations
 
         def evaluate(x):
@@ -220,21 +251,26 @@ class _Run:
             self.x = x
             J, J_content, J_style, J_variation = map(float, costs)
             seconds = time.perf_counter() - self.started
-            record = Step(len(self.steps), J, J_content, J_style, None, seconds, self.evaluations, J_variation)
+            record = Step(
+                len(self.steps), J, J_content, J_style, None, seconds, self.evaluations, J_variation, stage.name
+            )
             self.steps.append(record)
             if self.callback is not None:
                 self.callback(record._replace(image=self._network_array()))
 
-        self.preset.optimizer.minimize(evaluate, self.x, iterations, bounds if self.preset.clip else None, accept)
+        self.preset.optimizer.minimize(evaluate, self.x, iterations, bounds, accept, self.state)
+
+    def _content(self, size):
+        return resize_image(self.content, width=size[1], height=size[0])
 
     def _network_array(self):
         return _greys(self.x, self.objective) - IMAGENET_MEAN
 
-    def _start(self, content):
+    def _start(self, size):
         """Return the picture to start from, in the unit of the preprocessing."""
         start = self.preset.start
-        n_H, n_W = content.shape[:2]
-        a = reshape_and_normalize_image(content)
+        n_H, n_W = size
+        a = reshape_and_normalize_image(self._content(size))
         if np.ndim(start) == 3:
             a = reshape_and_normalize_image(
                 resize_image(check_picture(start, np.uint8, "start picture"), width=n_W, height=n_H)
@@ -246,22 +282,21 @@ class _Run:
             a = generate_noise_image(a, NOISE_RATIOS.get(start, start), seed=self.seed)
         return _in_unit(a, self.objective)
 
-    def _targets(self, content, evaluator):
-        """Return the content's activations, and (share, Gram matrices, masks) of each style."""
-        size = content.shape[:2]
-        contents = evaluator.contents(_in_unit(reshape_and_normalize_image(content), self.objective))
+    def _prepare(self, size):
+        """Return the network's evaluator for a size, and its targets as `Evaluator.costs_and_gradient` takes them."""
+        evaluator = Evaluator(self.weights, self.objective, self.precision, size)
+        contents, _ = evaluator.look(_in_unit(reshape_and_normalize_image(self._content(size)), self.objective))
         total = sum(style.weight for style in self.styles)
         styles = []
         for style in self.styles:
             height, width = (max(1, round(n * style.scale)) for n in size)
             picture = resize_image(style.image, width=width, height=height)
-            grams = evaluator.grams(_in_unit(reshape_and_normalize_image(picture), self.objective))
+            _, (grams,) = evaluator.look(_in_unit(reshape_and_normalize_image(picture), self.objective))
             masks = None
             if style.mask is not None:
-                sizes = {n: layer_size(n, *size, self.objective.pool_padding) for n in grams}
-                masks = {n: _shrunk(style.mask, sizes[n]) for n in grams}
+                masks = {n: _shrunk(style.mask, layer_size(n, *size, self.objective.pool_padding)) for n in grams}
             styles.append((style.weight / total, grams, masks))
-        return contents, styles
+        return evaluator, (contents, styles)
 
 
 def _shrunk(mask, size):

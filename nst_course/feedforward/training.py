@@ -215,13 +215,14 @@ def _compiled(strategy, training, style, weights):
     objective, adam = training.objective, training.optimizer
     preprocessing = PREPROCESSING[objective.preprocessing]
     x = preprocessing.of(style[None].astype(np.float32)).astype(np.float32)
-    grams = Evaluator(weights, objective, "float32", style.shape[:2]).grams(x)
+    _, (grams,) = Evaluator(weights, objective, "float32", style.shape[:2]).look(x)
     network, kernels = Graphs(weights.network, objective), dict(Kernels.of(weights, objective.layers, tf.float32))
 
     def costs_of(parameters, images):
         x, y = (preprocessing.of(a) for a in (tf.cast(images, tf.float32), transform(parameters, images)))
-        contents = network.contents(kernels, x)
-        statistics = network.statistics(network.whole(kernels, y), None, contents, [None])
+        contents = network.whole(kernels, x)
+        contents = {layer: contents[layer] for layer, _ in objective.content_layers}
+        statistics = network.statistics(network.whole(kernels, y), {}, None, contents, [None])
         # Total variation is summed up over the batch, what else there is are means.
         weights = (objective.alpha, objective.beta, objective.variation / images.shape[0])
         J, J_content, J_style, J_variation = network.costs(y, statistics, [(1.0, grams)], weights)

@@ -59,6 +59,9 @@ class VGGWeights:
         except KeyError:
             raise LayerNotFoundError(unknown_layer(layer, self.layers)) from None
 
+    def __repr__(self):
+        return f"<{self.network}, {self.layers[0]} .. {self.layers[-1]}, from {self.source}>"
+
     def __contains__(self, layer):
         return layer in self.parameters
 

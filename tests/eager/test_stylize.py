@@ -12,6 +12,7 @@ from skimage.exposure import match_histograms
 import nst_course.eager.evaluation as evaluation
 import nst_course.eager.graphs as graphs
 import nst_course.eager.memory as memory
+import nst_course.eager.precision as precision
 import nst_course.eager.stylize as eager
 from nst_course import (
     COURSE,
@@ -215,7 +216,7 @@ def test_a_normalisation_that_is_not_known(function):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_costs_of_every_preset_agree_with_the_reference(name):
-    preset = PRESETS[name].but(iterations=2, precision="float32")
+    preset = PRESETS[name].but(iterations=2, sketch=(), precision="float32")
     steps = []
     run(preset, style=photograph(1), seed=0, callback=steps.append)
     content, style = (reshape_and_normalize_image(p) for p in (CONTENT, photograph(1)))
@@ -230,12 +231,10 @@ def test_gradients_agree_with_finite_differences_of_the_reference(preprocessing)
     objective = dataclasses.replace(SHALLOW, preprocessing=preprocessing, variation=0.3, normalization="element")
     mask = np.random.RandomState(5).uniform(0, 1, SIZE).astype(np.float32)
     pictures = [photograph(seed) for seed in (1, 2)]
-    task = eager._Run(
-        WEIGHTS, Preset(objective), "float64", [Style(pictures[0], 1), Style(pictures[1], 3, mask=mask)], None, None
-    )
+    styles = [Style(pictures[0], 1), Style(pictures[1], 3, mask=mask)]
+    task = eager._Run(WEIGHTS, None, Preset(objective), "float64", CONTENT, styles, None, None)
     arrays = [reshape_and_normalize_image(p).astype(np.float64) for p in (CONTENT, *pictures, photograph(3))]
-    evaluator = evaluation.Evaluator(WEIGHTS, objective, "float64", SIZE)
-    targets = task._targets(CONTENT, evaluator)
+    evaluator, targets = task._prepare(SIZE)
     grey = 1 if preprocessing == "course" else 255
     x = arrays[3] if grey == 1 else (arrays[3] + IMAGENET_MEAN) / 255
     costs, gradient = evaluator.costs_and_gradient(x, *targets)
@@ -546,6 +545,7 @@ def test_other_pictures_of_the_same_size_need_no_other_graph():
 
 
 def test_the_faster_precision_is_taken(monkeypatch):
+    monkeypatch.setattr(evaluation, "has_bfloat16", lambda: True)
     painting = run(QUICK.but(precision="auto"))
     assert set(painting.timings) == {"float32", "bfloat16"} and min(painting.timings.values()) > 0
     for short, faster in ((0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32")):
@@ -555,8 +555,39 @@ def test_the_faster_precision_is_taken(monkeypatch):
         assert run(QUICK.but(precision="auto")).precision == faster
 
 
+def test_without_arithmetic_for_bfloat16_nothing_is_timed(monkeypatch):
+    monkeypatch.setattr(evaluation, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(evaluation, "_time_evaluations", None)
+    painting = run(QUICK.but(precision="auto", iterations=1))
+    assert (painting.precision, painting.timings) == ("float32", {})
+
+
+@pytest.mark.parametrize(
+    "cpuinfo, expected",
+    [
+        ("processor: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("flags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("Features\t: fp asimd bf16\n", True),
+        ("Features\t: fp asimd\n", False),
+        ("processor: 0\n", True),  # nothing is said
+    ],
+)
+def test_what_a_processor_says_of_bfloat16(cpuinfo, expected, monkeypatch):
+    monkeypatch.setattr(precision.sys, "platform", "linux")
+    monkeypatch.setattr(precision.tf.config, "list_logical_devices", lambda kind: [])
+    monkeypatch.setattr(precision.pathlib.Path, "read_text", lambda path: cpuinfo)
+    assert precision.has_bfloat16() == expected
+    monkeypatch.setattr(precision.tf.config, "list_logical_devices", lambda kind: ["a GPU"])
+    assert precision.has_bfloat16()
+    monkeypatch.setattr(precision.tf.config, "list_logical_devices", lambda kind: [])
+    monkeypatch.setattr(precision.sys, "platform", "darwin")
+    assert precision.has_bfloat16()
+
+
 def test_precisions_are_timed_once_for_networks_of_one_shape(monkeypatch):
     calls = []
+    monkeypatch.setattr(evaluation, "has_bfloat16", lambda: True)
     monkeypatch.setattr(evaluation, "_time_evaluations", lambda *_: calls.append(1) or {"float32": 1, "bfloat16": 2})
     monkeypatch.setattr(evaluation, "_timings", {})
     for weights, beta in ((WEIGHTS, 1), (tiny_weights(), 1), (WEIGHTS, 2)):
@@ -604,8 +635,8 @@ def test_strips_give_what_the_whole_picture_gives(objective, size, monkeypatch):
     monkeypatch.setattr(memory, "_STRIP", 1e4)
     for whole in (1e12, 0):
         monkeypatch.setattr(memory, "_WHOLE", whole)
-        contents = evaluator.contents(content)
-        grams = [evaluator.grams(style) for style in styles]
+        contents, _ = evaluator.look(content)
+        grams = [evaluator.look(style)[1][0] for style in styles]
         targets = [(0.3, grams[0], None), (0.7, grams[1], masks)]
         found.append((contents, grams, *evaluator.costs_and_gradient(x, contents, targets)))
         monkeypatch.setattr(
@@ -736,7 +767,6 @@ def test_a_picture_to_start_from_without_a_cost():
     assert caught.value.iteration == -1
 
 
-# SciPy takes StopIteration for a wish to stop.
 @pytest.mark.parametrize("error", [PermissionError, StopIteration])
 @pytest.mark.parametrize("optimizer", [Adam(), LBFGS()])
 def test_the_callbacks_own_error_is_passed_on_with_the_picture(optimizer, error):

@@ -133,6 +133,11 @@ def convolutions(found):
 # ------------------------------------------------------------------------------------------------------ reading .mat
 
 
+def test_weights_say_in_a_line_what_they_are():
+    weights = VGGWeights.random(network="VGG-16")
+    assert repr(weights) == "<VGG-16, conv1_1 .. conv5_3, from random VGG-16 (seed 0)>"
+
+
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("column", [False, True])
 @pytest.mark.parametrize("network", ["VGG-19", "VGG-16"])
