@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..costs import float32_or_better
-from ..vgg import activation_shape, cut_after, halved
+from ..vgg import activation_shape, cut_after, halved, layer_position
 from .graphs import Kernels, call, gram_key, graphs, is_pool
 from .memory import in_strips, rows_per_strip
 from .precision import faster, has_bfloat16, time_precisions
@@ -294,7 +294,9 @@ _timings = {}
 
 
 def _time_evaluations(weights, objective, side=128):
-    """Time one evaluation in each precision, on a small picture: which is the faster one depends little on its size."""
+    """Time a small picture and the first blocks in each precision; which is the faster one depends little on either."""
+    first = [pair for pair in objective.style_layers if layer_position(pair[0])[0] <= 3] or objective.style_layers
+    objective = dataclasses.replace(objective, style_layers=first, content_layers=first[-1:])
     x, size = np.zeros((1, side, side, 3), np.float32), (side, side)
     shapes = {n: activation_shape(weights, n, size, objective.pool_padding) for n in objective.layers}
     contents = {n: np.zeros((1, *shapes[n]), np.float32) for n, _ in objective.content_layers}

@@ -1,9 +1,9 @@
 """The eager edition: features of a picture as a `tf.function`, and `stylize`, the engine behind every preset.
 
 The engine only reports: bars, files and figures are its caller's, and all it prints are lines on which network it
-takes. Inside it, a picture is an array x of shape (1, n_H, n_W, 3) in the unit of the preprocessing; what is not changed
-by the optimiser (activations of the content picture, Gram matrices of the styles, masks) is computed once for each size
-and passed to the compiled step.
+takes. Inside it, a picture is an array x of shape (1, n_H, n_W, 3) in the unit of the preprocessing; what is not
+changed by the optimiser (activations of the content picture, Gram matrices of the styles, masks) is computed once for
+each size and passed to the compiled step.
 """
 
 import contextlib
