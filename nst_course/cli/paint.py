@@ -105,7 +105,7 @@ def _paint(args, content, styles, preset, seed):
         try:
             painting = stylize(content, styles, preset, weights=weights, seed=seed, callback=callback)
         except DivergenceError as error:
-            save_image(args.output, error.image)
+            save_image(args.output, error.painting.image)  # error.image may have half the size
             raise
     if painting.timings:
         times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
