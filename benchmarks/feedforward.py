@@ -6,8 +6,8 @@ time
     0.9 of the graph's time, and the output within 2e-3 of the graph's (of 0 .. 255); with automatic precision at most
     0.6, and 38 dB or better against the float32 picture.
 training
-    Pictures per second of `train` at its usual settings beside a plain loop of the same operations in a session of
-    compat.v1, in alternating steps: at least as many.
+    Pictures per second of `train` at its usual settings beside a plain loop of the same operations, in float32, in a
+    session of compat.v1, in alternating steps: at least 1.2 times as many.
 memory
     The peak of a process that paints 2000 x 1500 in float32: at most 4 GB.
 
@@ -97,7 +97,10 @@ def published(parameters, size):
 
 
 def plain_step(parameters, training, style, weights):
-    """Write a training out plainly: return a function from a batch to its cost, which also takes the step."""
+    """Write a training out plainly: return a function from a batch to its cost, which also takes the step.
+
+    Its second argument is the share of the learning rate that is taken.
+    """
     objective, mean = training.objective, np.array([123.68, 116.779, 103.939], np.float32)
 
     def vgg(image):
@@ -131,9 +134,10 @@ def plain_step(parameters, training, style, weights):
             J += objective.alpha * coefficient * tf.reduce_mean(tf.square(C[layer] - G[layer]))
         for layer, coefficient in objective.style_layers:
             J += objective.beta * coefficient * tf.reduce_mean(tf.square(gram(G[layer]) - grams[layer]))
-        step = tf1.train.AdamOptimizer(training.optimizer.learning_rate).minimize(J)
+        share = tf1.placeholder(tf.float32, ())
+        step = tf1.train.AdamOptimizer(share * training.optimizer.learning_rate).minimize(J)
         sess = session()
-    return lambda batch: float(sess.run([J, step], {images: batch.astype(np.float32)})[0])
+    return lambda batch, left=1.0: float(sess.run([J, step], {images: batch.astype(np.float32), share: left})[0])
 
 
 def times(net, image, repeat):
@@ -202,8 +206,8 @@ def training(repeat):
         rate = settings.batch_size / statistics.median(values)
         print(f"training   {name:9} {rate:6.2f} pictures a second at 256 x 256, batches of 4 (median of {len(values)})")
     ratio = statistics.median(a / b for a, b in zip(seconds["plain"], seconds["train"]))
-    print(f"training   ratio train / plain {ratio:.3f} (at least 1.0)", flush=True)
-    return ratio >= 1
+    print(f"training   ratio train / plain {ratio:.3f} (at least 1.2)", flush=True)
+    return ratio >= 1.2
 
 
 def psnr(a, b):

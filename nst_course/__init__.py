@@ -45,6 +45,7 @@ _HOMES = {
     "expected": ("EXPECTED", "expected_value"),
     "feedforward.arbitrary": ("ArbitraryStyle", "HubStyle", "StyleModelError", "load_arbitrary"),
     "feedforward.checkpoint": ("CheckpointError", "load_network", "save_network"),
+    "feedforward.styles": ("style_names",),
     "feedforward.training": ("Training", "train"),
     "feedforward.transform_net": ("TransformNet",),
     "images": (

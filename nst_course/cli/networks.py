@@ -1,24 +1,23 @@
-"""Networks that paint in one pass: `apply` and `train`."""
+"""Networks that paint in one pass: `apply`, `styles`, `sheet` and `train`."""
 
 import dataclasses
 import pathlib
 import sys
 
 from ..startup import start_tensorflow
-from .common import count
+from .common import check_new, count
 
 
 def add_apply(verb):
     """Add the verb `apply` and its options."""
     sub = verb("apply", _apply, "paint pictures with a network of fast style transfer, in one pass each")
-    sub.add_argument("network", help="a .npz, or a TensorFlow checkpoint of the published project")
+    sub.add_argument("network", help="name of a style, a .npz, or a TensorFlow checkpoint of the published project")
     sub.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
     sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to, under the same names")
     sub.add_argument(
         "--padding",
         choices=["zeros", "reflect"],
-        default="zeros",
-        help="reflect: fainter coloured borders (%(default)s)",
+        help="what lies beyond the borders; reflect colours them less (what the network was trained with)",
     )
     sub.add_argument(
         "--precision",
@@ -51,6 +50,47 @@ def _apply(args):
     return 1 if failures else 0
 
 
+def add_styles(verb):
+    """Add the verb `styles`."""
+    verb("styles", _styles, "list the styles that come along for apply and sheet")
+
+
+def _styles(args):
+    from ..feedforward.checkpoint import load_network
+    from ..feedforward.styles import style_names
+
+    for name in style_names():
+        print(f"{name:16}{load_network(name).settings['picture']}")
+    return 0
+
+
+def add_sheet(verb):
+    """Add the verb `sheet` and its options."""
+    sub = verb("sheet", _sheet, "paint a photograph in every style that comes along, side by side")
+    sub.add_argument("picture", help="photograph that is painted")
+    sub.add_argument("-o", "--output", required=True, help="picture to write")
+    sub.add_argument("--size", type=count, default=480, metavar="W", help="width of each in pixels (%(default)s)")
+
+
+def _sheet(args):
+    start_tensorflow()
+    from .._files import whole_file
+    from ..feedforward.checkpoint import load_network
+    from ..feedforward.styles import style_names
+    from ..images import check_output, read_image, resize_image
+    from ..plots import show_pictures
+
+    check_new(args.output, [args.picture])
+    check_output(args.output)
+    photograph, names = resize_image(read_image(args.picture), width=args.size), style_names()
+    paintings = [load_network(name).apply(photograph) for name in names]
+    figure = show_pictures([photograph, *paintings], ["photograph", *names], columns=3)
+    with whole_file(args.output) as temporary:
+        figure.savefig(temporary, dpi=args.size / 4)  # each picture is 4 inches wide
+    print(f"Sheet: {pathlib.Path(args.output).resolve()}")
+    return 0
+
+
 def add_train(verb):
     """Add the verb `train` and its options."""
     sub = verb("train", _train, "train a network of fast style transfer, or go on with a training")
@@ -63,9 +103,12 @@ def add_train(verb):
     sub.add_argument("--content-layer", metavar="LAYER", help="layer that compares content (relu4_2)")
     sub.add_argument("--alpha", type=float, help="weight of the content cost (7.5)")
     sub.add_argument("--beta", type=float, help="weight of the style cost (100)")
-    sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.01)")
-    sub.add_argument("--learning-rate", type=float, help="of Adam (0.001)")
+    sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.02)")
+    sub.add_argument("--learning-rate", type=float, help="of Adam, at first (0.001); it falls to 0 until the last step")
     sub.add_argument("--seed", type=int, help="seed of the first parameters and of the crops (0)")
+    sub.add_argument(
+        "--precision", choices=["float32", "bfloat16", "auto"], help="what the loss network computes in (auto)"
+    )
     sub.add_argument("--every", type=count, default=500, metavar="N", help="steps between files (%(default)s)")
     sub.add_argument("--sample", help="picture painted each time files are written (our own)")
     sub.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
@@ -89,7 +132,7 @@ def _train(args):
     training = Training(
         dataclasses.replace(PERCEPTUAL, **changes),
         Adam(**{"learning_rate": 1e-3, **given("learning_rate")}),
-        **given("steps", "batch_size", "size", "seed"),
+        **given("steps", "batch_size", "size", "seed", "precision"),
     )
     sample = read_image(args.sample or repository_folder("images") / "glass_pyramid.png")
     with tqdm(total=training.steps, unit="step", desc="Training") as bar:

@@ -51,7 +51,7 @@ class Adam:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1; found {getattr(self, name)}.")
 
-    def step(self, x, m, v, g, t, sqrt=np.sqrt):
+    def step(self, x, m, v, g, t, sqrt=np.sqrt, share=1.0):
         """Take one step.
 
         Parameters
@@ -66,6 +66,8 @@ class Adam:
             Number of the step, from 1.
         sqrt : callable, optional
             The square root of whatever x, m, v and t are.
+        share : float or tensor, optional
+            What of the learning rate is taken.
 
         Returns
         -------
@@ -74,7 +76,7 @@ class Adam:
         """
         m = self.beta_1 * m + (1 - self.beta_1) * g
         v = self.beta_2 * v + (1 - self.beta_2) * g * g
-        rate = self.learning_rate * sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        rate = share * self.learning_rate * sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         return x - rate * m / (sqrt(v) + self.epsilon), m, v
 
     def minimize(self, evaluate, x, iterations, bounds, accept, state=None):

@@ -18,6 +18,7 @@ import numpy as np
 from .. import __version__
 from .._files import whole_file
 from .._npz import open_npz, read_array
+from .styles import style_file
 from .transform_net import SHAPES, TransformNet
 
 NAMES = ("Variable", *(f"Variable_{i}" for i in range(1, len(SHAPES))))
@@ -83,7 +84,7 @@ def check_name(path):
     return path
 
 
-def save_network(path, net, *, style=None, settings=None):
+def save_network(path, net, *, style=None, settings=None, precision="float32"):
     """Save a network, whole or not at all.
 
     Parameters
@@ -96,17 +97,26 @@ def save_network(path, net, *, style=None, settings=None):
         The name of its style; without one, what the network has.
     settings : dict, optional
         What it was trained with: anything that JSON can hold; without it, what the network has.
+    precision : {"float32", "float16"}, optional
+        What numbers are written in. float16 halves the file, to 3.1 MB, and changes the painting by less than is seen.
 
     Raises
     ------
     CheckpointError
-        If the name does not end in .npz, or JSON cannot hold the settings.
+        If the name does not end in .npz, JSON cannot hold the settings, there is no such precision, or float16 cannot
+        hold a number of the network.
     OSError
         If the file cannot be written.
     """
+    if precision not in ("float32", "float16"):
+        raise CheckpointError(f"precision must be one of float32, float16; found {precision!r}.")
+    with np.errstate(over="ignore"):
+        parameters = [p.astype(precision) for p in net.parameters]
+    if not all(np.isfinite(p).all() for p in parameters):
+        raise CheckpointError('float16 holds nothing above 65504, and the network does. Save it with "float32".')
     style = net.style if style is None else style
     settings = net.settings if settings is None else settings
-    _write(check_name(path), dict(zip(NAMES, net.parameters)), style, settings)
+    _write(check_name(path), dict(zip(NAMES, parameters)), style, settings)
 
 
 def save_progress(path, progress, *, style, settings):
@@ -152,13 +162,14 @@ def _write(path, arrays, style, settings):
 
 
 def load_network(path):
-    """Read a network: our own checkpoint, the published ``.npz``, or a TensorFlow 1 checkpoint.
+    """Read a network: one that comes along, our own checkpoint, the published ``.npz``, or a TensorFlow 1 checkpoint.
 
     Parameters
     ----------
     path : str or path-like
-        A ``.npz``; or a TensorFlow checkpoint: a ``.ckpt`` of one file, the common beginning of the names of its files,
-        one of these, or a folder with a file ``checkpoint``. What an optimiser left in it is not read.
+        The name of a style that comes along, such as ``"brush-strokes"`` (`style_names` lists them); a ``.npz``; or a
+        TensorFlow checkpoint: a ``.ckpt`` of one file, the common beginning of the names of its files, one of these, or
+        a folder with a file ``checkpoint``. What an optimiser left in it is not read.
 
     Returns
     -------
@@ -178,7 +189,9 @@ def load_network(path):
             raise CheckpointError(
                 f"Expected a network; {path} is a folder without a TensorFlow checkpoint in it. Name a file in it."
             )
-        raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
+        if path.name != str(path) or path.suffix:
+            raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
+        path = style_file(path.name)
     with _explained(path, "a transform network", _SOME_NETWORK):
         if prefix is not None:
             return TransformNet(_read_tensorflow(prefix))

@@ -105,4 +105,4 @@ class Crops:
             return tf.ensure_shape(crop, (self.size, self.size, 3))
 
         numbers = tf.data.Dataset.range(first * own, last * own)
-        return numbers.map(read).batch(batch_size // replicas, drop_remainder=True).prefetch(2)
+        return numbers.map(read, num_parallel_calls=2).batch(batch_size // replicas, drop_remainder=True).prefetch(2)

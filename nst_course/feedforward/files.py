@@ -60,7 +60,7 @@ def plan(sources, folder):
     return outputs
 
 
-def apply_to_file(net, source, output, *, padding="zeros", precision="float32"):
+def apply_to_file(net, source, output, *, padding=None, precision="float32"):
     """Apply a network to a picture file, or to each frame of an animated GIF.
 
     Parameters

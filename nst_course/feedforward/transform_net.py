@@ -44,10 +44,6 @@ SHAPES = tuple(_shapes())
 PADDINGS = ("zeros", "reflect")
 PRECISIONS = ("float32", "bfloat16", "auto")
 
-#: How far a picture is mirrored at each side: about as far as the residual blocks see. A multiple of 4, so that the
-#: strides fall on the same pixels as without.
-_MARGIN = 40
-
 
 def random_parameters(seed):
     """Draw parameters to begin training with: kernels from N(0, 0.1), shifts of 0, scales of 1.
@@ -77,6 +73,38 @@ def random_parameters(seed):
     return tuple(parameters)
 
 
+def without_grid(parameters):
+    r"""Bring kernels of transposed convolutions to the nearest ones that interpolate: a mix of channels, bilinear.
+
+    .. math:: W'_{yx} = b_y b_x \frac{\sum_{ij} b_i b_j W_{ij}}{\sum_{ij} b_i^2 b_j^2},
+              \qquad b = \left(\tfrac12, 1, \tfrac12\right)
+
+    A kernel of 3 x 3 that is moved by 2 covers pixels in four ways, once, twice, or four times. Where it does not even
+    that out, a grid lies over the painting, and a short training does not learn to. Details are left to the last layer.
+
+    Parameters
+    ----------
+    parameters : sequence of 48 arrays or tensors
+        Of the shapes in `SHAPES`.
+
+    Returns
+    -------
+    list
+        The same, but for the kernels of the layers that are "up", which are tensors.
+
+    References
+    ----------
+    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
+    """
+    parameters = list(parameters)
+    bilinear = tf.constant(np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])[:, :, None, None], tf.float32)
+    for i, (kind, *_) in enumerate(LAYERS):
+        if kind == "up":
+            mix = tf.reduce_sum(bilinear * parameters[3 * i], axis=[0, 1]) / 2.25
+            parameters[3 * i] = bilinear * mix
+    return parameters
+
+
 def instance_norm(a, shift, scale):
     r"""Normalise each channel of each picture by itself.
 
@@ -87,7 +115,7 @@ def instance_norm(a, shift, scale):
     Parameters
     ----------
     a : tensor, shape (m, n_H, n_W, n_C)
-        Activations, of float32 or bfloat16; the latter only with m = 1.
+        Activations, of float32 or bfloat16.
     shift, scale : tensor of float32, shape (n_C,)
         :math:`\beta` and :math:`\gamma`.
 
@@ -100,14 +128,15 @@ def instance_norm(a, shift, scale):
     ----------
     Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
     """
-    if a.dtype == tf.bfloat16:
+    if a.dtype == tf.bfloat16 and a.shape[0] == 1:
         # For one picture it is batch normalisation, whose kernel keeps statistics in float32 without a float32 copy.
         return tf.compat.v1.nn.fused_batch_norm(a, scale, shift, epsilon=EPSILON, is_training=True)[0]
+    dtype, a = a.dtype, tf.cast(a, tf.float32)
     mu = tf.reduce_mean(a, [1, 2], keepdims=True)  # (m, 1, 1, n_C)
     centred = a - mu
     # One pass over memory less than tf.nn.moments, which would subtract the mean a second time.
     variance = tf.reduce_mean(tf.square(centred), [1, 2], keepdims=True)
-    return centred * (scale * tf.math.rsqrt(variance + EPSILON)) + shift
+    return tf.cast(centred * (scale * tf.math.rsqrt(variance + EPSILON)) + shift, dtype)
 
 
 def transform(parameters, images, *, padding="zeros"):
@@ -122,7 +151,7 @@ def transform(parameters, images, *, padding="zeros"):
     images : tensor, shape (m, n_H, n_W, 3)
         RGB, 0 to 255, of any type; height and width are known, if in a graph.
     padding : {"zeros", "reflect"}, optional
-        What the network sees beyond the borders: zeros as published, which colour them, or the picture mirrored.
+        What each layer sees beyond its borders: zeros as published, which colour them, or its own activations mirrored.
 
     Returns
     -------
@@ -138,14 +167,10 @@ def transform(parameters, images, *, padding="zeros"):
     n_H, n_W = images.shape[1:3]
     parameters = [tf.convert_to_tensor(p) for p in parameters]
     a = tf.cast(images, parameters[0].dtype)
-    if padding == "reflect":
-        for axis, n in ((1, n_H), (2, n_W)):
-            # Not tf.pad, which cannot mirror a picture further than it is wide.
-            a = tf.gather(a, np.pad(np.arange(n), _MARGIN, "reflect"), axis=axis)
     before = a
     for (kind, _, _, _, stride), W, shift, scale in zip(LAYERS, *(parameters[i::3] for i in range(3))):
         convolve = {"up": _transposed, "last": _last}.get(kind, _convolution)
-        following = instance_norm(convolve(a, W, stride), shift, scale)
+        following = instance_norm(convolve(a, W, stride, padding), shift, scale)
         if kind == "residual":
             a = before = before + following
         elif kind == "last":
@@ -156,27 +181,47 @@ def transform(parameters, images, *, padding="zeros"):
     y = 150 * tf.tanh(tf.cast(a, tf.float32)) + 127.5
     # The output's sides are multiples of 4. Where a stride of 2 meets an odd side, SAME puts a row of zeros on top, and
     # on the way back nothing takes it off: what is too much is at the top and at the left.
-    margin = _MARGIN if padding == "reflect" else 0
-    bottom, right = y.shape[1] - margin, y.shape[2] - margin
+    bottom, right = y.shape[1], y.shape[2]
     return y[:, bottom - n_H : bottom, right - n_W : right]
 
 
-def _convolution(a, W, stride):
-    return tf.nn.conv2d(a, W, stride, "SAME")
+def _convolution(a, W, stride, padding):
+    if padding == "zeros":
+        return tf.nn.conv2d(a, W, stride, "SAME")
+    beyond = []
+    for n in a.shape[1:3]:  # as many as SAME has
+        n_out = -(-n // stride)
+        total = max((n_out - 1) * stride + W.shape[0] - n, 0)
+        beyond.append((total // 2, total - total // 2))
+    return tf.nn.conv2d(_mirrored(a, *beyond), W, stride, "VALID")
 
 
-def _transposed(a, W, stride):
+def _transposed(a, W, stride, padding):
+    if padding == "reflect":
+        a = _mirrored(a, (1, 1), (1, 1))
     size = (tf.shape(a)[0], stride * a.shape[1], stride * a.shape[2], W.shape[2])
-    return tf.nn.conv2d_transpose(a, W, size, stride, "SAME")
+    y = tf.nn.conv2d_transpose(a, W, size, stride, "SAME")
+    return y if padding == "zeros" else y[:, stride:-stride, stride:-stride]
 
 
-def _last(a, W, stride):
+def _last(a, W, stride, padding):
     """Convolve four neighbours at once: the processor computes 16 channels in the time of 3, so 12 are for nothing."""
     # The kernel of the pixel at (i, j) of a 2 x 2 block, moved there: (10, 10, n_in, 2, 2, 3).
     moved = [[tf.pad(W, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for j in (0, 1)] for i in (0, 1)]
     blocks = tf.concat([W for row in moved for W in row], axis=3)  # (10, 10, n_in, 12)
-    # SAME pads the even side of a block's 10 pixels by 4 before and 4 after, as it pads the 9 of one pixel.
-    return tf.nn.depth_to_space(tf.nn.conv2d(a, blocks, 2 * stride, "SAME"), 2)
+    # Even sides of a block's 10 pixels are padded by 4 before and 4 after, as the 9 of one pixel are.
+    return tf.nn.depth_to_space(_convolution(a, blocks, 2 * stride, padding), 2)
+
+
+def _mirrored(a, rows, columns):
+    """Go on beyond the borders with what lies before them, so many rows and columns at each side."""
+    beyond = [(0, 0), rows, columns, (0, 0)]
+    while any(map(any, beyond)):
+        # Pictures may be smaller than what is asked for: tf.pad mirrors no more than there is.
+        now = [[min(n, n_there) if n else 0 for n in pair] for pair, n_there in zip(beyond, a.shape)]
+        a = tf.pad(a, now, "SYMMETRIC")
+        beyond = [[n - done for n, done in zip(*pairs)] for pairs in zip(beyond, now)]
+    return a
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -227,7 +272,12 @@ class TransformNet:
             kernel = tf.as_dtype(precision)
             return [tf.constant(p, kernel if p.ndim == 4 else tf.float32) for p in self.parameters]
 
-    def __call__(self, images, *, padding="zeros"):
+    @property
+    def padding(self):
+        """What the network was trained with: "zeros", as the published ones, or "reflect", as `train` does."""
+        return "reflect" if self.settings.get("padding") == "reflect" else "zeros"
+
+    def __call__(self, images, *, padding=None):
         """Transform a batch, differentiably, in float32.
 
         Parameters
@@ -235,16 +285,17 @@ class TransformNet:
         images : tensor, shape (m, n_H, n_W, 3)
             RGB, 0 to 255.
         padding : {"zeros", "reflect"}, optional
-            As `transform` takes it.
+            As `transform` takes it; by default what the network was trained with.
 
         Returns
         -------
         tensor of float32, shape (m, n_H, n_W, 3)
             RGB, -22.5 to 277.5.
         """
+        padding = self.padding if padding is None else padding
         return transform(self._tensors("float32"), tf.convert_to_tensor(images), padding=padding)
 
-    def apply(self, image, *, padding="zeros", precision="float32"):
+    def apply(self, image, *, padding=None, precision="float32"):
         """Paint a picture. The network is compiled once for each size; the last few sizes are kept.
 
         Parameters
@@ -252,7 +303,8 @@ class TransformNet:
         image : ndarray of uint8, shape (n_H, n_W, 3)
             The picture.
         padding : {"zeros", "reflect"}, optional
-            What the network sees beyond the borders: zeros as published, which colour them, or the picture mirrored.
+            What each layer sees beyond its borders: zeros, which colour them, or itself mirrored. By default what the
+            network was trained with.
         precision : {"float32", "bfloat16", "auto"}, optional
             What it computes in. "auto" times both once, and takes bfloat16 if it is clearly the faster one.
 
@@ -270,6 +322,7 @@ class TransformNet:
         """
         require_eager_mode("apply")
         image = check_picture(image, np.uint8)
+        padding = self.padding if padding is None else padding
         _check(padding, "padding", PADDINGS)
         _check(precision, "precision", PRECISIONS)
         if precision == "auto":

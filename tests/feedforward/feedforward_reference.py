@@ -4,16 +4,17 @@ import numpy as np
 
 
 def pads(n, side, stride):
-    """How many zeros SAME puts before and after n numbers."""
+    """How many numbers SAME puts before and after n."""
     total = max((-(-n // stride) - 1) * stride + side - n, 0)
     return total // 2, total - total // 2
 
 
-def convolve(a, W, stride):
-    """Cross-correlate (n_H, n_W, n_in) with (side, side, n_in, n_out), SAME."""
+def convolve(a, W, stride, mode="constant"):
+    """Cross-correlate (n_H, n_W, n_in) with (side, side, n_in, n_out), SAME; `mode` as np.pad has it."""
     side = W.shape[0]
     size = -(-a.shape[0] // stride), -(-a.shape[1] // stride)
-    a = np.pad(np.asarray(a, np.float64), (pads(a.shape[0], side, stride), pads(a.shape[1], side, stride), (0, 0)))
+    beyond = pads(a.shape[0], side, stride), pads(a.shape[1], side, stride), (0, 0)
+    a = np.pad(np.asarray(a, np.float64), beyond, mode)
     W, n_out = W.astype(np.float64).reshape(-1, W.shape[3]), W.shape[3]
     out = np.zeros((*size, n_out))
     for i in range(size[0]):
@@ -46,13 +47,13 @@ def normalize(a, shift, scale):
     return out
 
 
-def network(parameters, image):
+def network(parameters, image, mode="constant"):
     """Return the output for a picture (n_H, n_W, 3): both sides are multiples of 4, nothing is cropped."""
     layers = [parameters[i : i + 3] for i in range(0, 48, 3)]
 
     def conv(a, layer, stride=1):
         W, shift, scale = layers[layer]
-        return normalize(convolve(a, W, stride), shift, scale)
+        return normalize(convolve(a, W, stride, mode), shift, scale)
 
     a = np.maximum(conv(image, 0), 0)
     a = np.maximum(conv(a, 1, 2), 0)
@@ -60,5 +61,6 @@ def network(parameters, image):
     for layer in (3, 5, 7, 9, 11):
         a = a + conv(np.maximum(conv(a, layer), 0), layer + 1)
     for W, shift, scale in layers[13:15]:
-        a = np.maximum(normalize(transposed(a, W), shift, scale), 0)
+        a = transposed(np.pad(a, ((1, 1), (1, 1), (0, 0)), mode), W)[2:-2, 2:-2]
+        a = np.maximum(normalize(a, shift, scale), 0)
     return np.tanh(conv(a, 15)) * 150 + 127.5

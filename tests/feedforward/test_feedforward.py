@@ -12,11 +12,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from nst_course import CheckpointError, TransformNet, cli, load_network, read_image, save_image, save_network
-from nst_course.feedforward import transform_net
+from nst_course import (
+    CheckpointError,
+    TransformNet,
+    cli,
+    load_network,
+    read_image,
+    save_image,
+    save_network,
+    style_names,
+)
+from nst_course.feedforward import styles, transform_net
 from nst_course.feedforward.checkpoint import NAMES
 from nst_course.feedforward.files import plan
-from nst_course.feedforward.transform_net import SHAPES, random_parameters, transform
+from nst_course.feedforward.transform_net import LAYERS, SHAPES, random_parameters, transform, without_grid
 
 tf1 = tf.compat.v1
 
@@ -44,16 +53,45 @@ def psnr(a, b):
 # --- the network ---
 
 
+@pytest.mark.parametrize("padding, mode", [("zeros", "constant"), ("reflect", "symmetric")])
 @pytest.mark.parametrize("size", [(17, 23), (16, 22), (15, 20)])
-def test_forward_pass_against_the_reference(net, size):
+def test_forward_pass_against_the_reference(net, size, padding, mode):
     image = picture(*size)
-    expected = reference.network(net.parameters, image)[-size[0] :, -size[1] :]
-    found = net(tf.constant(image[None], tf.float32))[0].numpy()
+    expected = reference.network(net.parameters, image, mode)[-size[0] :, -size[1] :]
+    found = net(tf.constant(image[None], tf.float32), padding=padding)[0].numpy()
     np.testing.assert_allclose(found, expected, atol=2e-2)
     # Cut off, not rounded; a value next to an integer may fall on either side of it.
     cut = np.clip(expected, 0, 255).astype(np.uint8)
-    applied = net.apply(image)
+    applied = net.apply(image, padding=padding)
     assert np.abs(applied.astype(int) - cut).max() <= 1 and (applied == cut).mean() > 0.98
+
+
+def test_a_network_is_applied_as_it_was_trained(net):
+    image, mirrored = picture(9, 12), TransformNet(net.parameters, settings={"padding": "reflect"})
+    assert (net.padding, mirrored.padding) == ("zeros", "reflect")
+    np.testing.assert_array_equal(mirrored.apply(image), net.apply(image, padding="reflect"))
+    np.testing.assert_array_equal(mirrored.apply(image, padding="zeros"), net.apply(image))
+    assert (mirrored.apply(image) != net.apply(image)).any()
+
+
+def test_kernels_without_a_grid():
+    """A constant gives a constant, a kernel that does so is left alone, and none that does is nearer."""
+    drawn = random_parameters(2)
+    free = without_grid(drawn)
+    ups = [3 * i for i, (kind, *_) in enumerate(LAYERS) if kind == "up"]
+    for i, (before, after) in enumerate(zip(drawn, free)):
+        if i not in ups:
+            assert after is before
+            continue
+        a = np.ones((4, 4, before.shape[3]))
+        without, grid = (np.ptp(reference.transposed(a, W)[1:-1, 1:-1], axis=(0, 1)) for W in (after.numpy(), before))
+        assert without.max() < 1e-5 < 0.1 < grid.max()
+        moved = after.numpy() - before
+        for other in (after.numpy(), np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])[:, :, None, None] * before[1, 1]):
+            # What is taken off stands at right angles to all that may stay.
+            assert np.abs((moved * other).sum((0, 1))).max() < 1e-5
+    for once, twice in zip(free, without_grid(free)):
+        np.testing.assert_allclose(twice, once, atol=1e-6)
 
 
 def test_pictures_of_a_batch_do_not_see_each_other(net):
@@ -100,14 +138,6 @@ def test_output_lies_where_the_picture_does():
         image[centre, centre] = 255
         y = identity(tf.constant(image[None], tf.float32))[0, :, :, 0].numpy()
         assert np.unravel_index(y.argmax(), y.shape) == (centre, centre)
-
-
-def test_reflection_is_that_of_a_mirrored_picture(net):
-    image = picture(50, 60)
-    larger = np.pad(image, ((40, 40), (40, 40), (0, 0)), "reflect")
-    expected = net(tf.constant(larger[None], tf.float32))[:, 40:-40, 40:-40]
-    found = net(tf.constant(image[None], tf.float32), padding="reflect")
-    np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
 def test_reflection_keeps_a_flat_picture_flatter(test_data):
@@ -251,6 +281,56 @@ def test_style_and_settings_of_the_call(net, tmp_path):
     found = load_network(tmp_path / "new folder" / "a.npz")
     assert (found.style, found.settings) == ("other", {"beta": [1, 2.5]})
     assert [p.name for p in (tmp_path / "new folder").iterdir()] == ["a.npz"]
+
+
+def test_half_the_size_for_as_good_a_painting(net, saved, tmp_path):
+    save_network(tmp_path / "small.npz", net, precision="float16")
+    restored = load_network(tmp_path / "small.npz")
+    assert (tmp_path / "small.npz").stat().st_size < 0.55 * saved.stat().st_size
+    assert all(p.dtype == np.float32 for p in restored.parameters)
+    assert psnr(restored.apply(picture(24, 32)), net.apply(picture(24, 32))) > 45
+    with pytest.raises(CheckpointError, match="precision must be one of float32, float16; found 'int8'"):
+        save_network(tmp_path / "no.npz", net, precision="int8")
+    large = [p.copy() for p in net.parameters]
+    large[1][0] = 1e5
+    with pytest.raises(CheckpointError, match="nothing above 65504"):
+        save_network(tmp_path / "no.npz", TransformNet(large), precision="float16")
+    assert not (tmp_path / "no.npz").exists()
+
+
+@pytest.fixture
+def two_styles(net, tmp_path, monkeypatch):
+    monkeypatch.setattr(styles, "_folder", lambda: tmp_path / "styles")
+    for name in ("water-lilies", "mosaic"):
+        named = TransformNet(net.parameters, style=name, settings={"picture": f"{name}.png"})
+        save_network(tmp_path / "styles" / f"{name}.npz", named)
+
+
+def test_styles_by_name(two_styles, net, tmp_path, monkeypatch, capsys):
+    assert style_names() == ["mosaic", "water-lilies"]
+    assert load_network("mosaic").style == "mosaic"
+    for typed in ("water_lillies", "Waterlilies"):
+        with pytest.raises(FileNotFoundError, match="Did you mean water-lilies"):
+            load_network(typed)
+    with pytest.raises(FileNotFoundError, match="there is no xyz. The styles are mosaic, water-lilies"):
+        load_network("xyz")
+    with pytest.raises(FileNotFoundError, match="none at mosaic.npz"):
+        load_network("mosaic.npz")
+    assert cli.main(["styles"]) == 0
+    assert capsys.readouterr().out.split() == ["mosaic", "mosaic.png", "water-lilies", "water-lilies.png"]
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tmp_path / "styles" / "water-lilies.npz", "mosaic")
+    assert load_network("mosaic").style == "water-lilies"  # a file of one's own comes first
+
+
+def test_the_sheet(two_styles, tmp_path, capsys):
+    save_image(tmp_path / "me.png", picture(30, 40))
+    assert cli.main(["sheet", str(tmp_path / "me.png"), "-o", str(tmp_path / "sheet.png"), "--size", "40"]) == 0
+    n_H, n_W, _ = read_image(tmp_path / "sheet.png").shape
+    assert n_W >= 3 * 40 and n_H >= 30
+    assert str(tmp_path / "sheet.png") in capsys.readouterr().out
+    assert cli.main(["sheet", str(tmp_path / "me.png"), "-o", str(tmp_path / "me.png")]) == 1
+    assert "is one of your pictures" in capsys.readouterr().err
 
 
 def test_what_cannot_be_saved(net, tmp_path):

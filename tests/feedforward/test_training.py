@@ -42,6 +42,8 @@ SMALL = Training(
     batch_size=2,
     size=16,
     seed=3,
+    precision="float32",
+    padding="zeros",
 )
 
 
@@ -166,7 +168,9 @@ def test_the_benchmarks_plain_loop_takes_the_same_steps(folder, style, weights, 
     spec.loader.exec_module(benchmark)
     crops = Crops(folder, 16, SMALL.seed)
     step = benchmark.plain_step(random_parameters(SMALL.seed), SMALL, style, weights)
-    costs = [step(np.stack([crops[2 * i], crops[2 * i + 1]])) for i in range(4)]
+    # Half a period of the cosine, as it falls from 1 to 0 in four steps.
+    shares = (1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2)
+    costs = [step(np.stack([crops[2 * i], crops[2 * i + 1]]), share) for i, share in enumerate(shares)]
     np.testing.assert_allclose(costs, [s.J for s in trained[2]], rtol=1e-2)
     # The first step moves every parameter by about the learning rate: the costs fall by more than they differ.
     assert costs[3] < 0.9 * costs[0]
@@ -196,7 +200,6 @@ def test_files_of_a_training(trained, style):
 
 
 def test_a_training_cut_short_goes_on_as_if_it_had_not_been(folder, style, weights, trained, tmp_path):
-    """By Ctrl-C in the second step, then by having reached a smaller number of steps."""
     steps = []
 
     def interrupt(step):
@@ -263,6 +266,19 @@ def test_costs_that_are_no_numbers_end_it(folder, style, weights, tmp_path):
 def test_settings_out_of_range(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))} must be a whole number of at least"):
         Training(**change)
+
+
+def test_precisions(folder, style, weights, trained, tmp_path):
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, auto; found 'half'"):
+        Training(precision="half")
+    steps, in_bfloat16 = [], Training(**{**vars(SMALL), "precision": "bfloat16"})
+    net = train(style, folder, tmp_path / "net.npz", in_bfloat16, weights=weights, callback=steps.append)
+    assert net.settings["precision"] == "bfloat16" and trained[1].settings["precision"] == "float32"
+    costs, exact = ([s.J for s in run] for run in (steps, trained[2]))
+    assert costs != exact  # bfloat16 has 8 bits
+    np.testing.assert_allclose(costs, exact, rtol=0.05)
+    with pytest.raises(ValueError, match="differs in precision"):
+        train(style, folder, tmp_path / "net.npz", SMALL, weights=weights)
 
 
 def test_arguments_that_cannot_be_used(folder, style, weights, tmp_path):
