@@ -15,7 +15,7 @@ import functools
 import os
 import pathlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .eager.presets import FAST, Style, as_styles
 from .images import read_image, read_mask, resize_image
@@ -95,7 +95,19 @@ def _applying(net, padding, precision):
     return functools.partial(apply_to_file, net, padding=padding, precision=precision)
 
 
-def stylize_files(outputs, style, preset=FAST, *, executor=None, width=None, weights=None, callback=None, **options):
+def stylize_files(
+    outputs,
+    style,
+    preset=FAST,
+    *,
+    executor=None,
+    width=None,
+    weights=None,
+    seed=None,
+    every=None,
+    gif=False,
+    callback=None,
+):
     """Paint picture files in the style of others.
 
     Parameters
@@ -112,10 +124,10 @@ def stylize_files(outputs, style, preset=FAST, *, executor=None, width=None, wei
         Width of the paintings in pixels; by default each is as large as its picture.
     weights : str or path-like or VGGWeights, optional
         As `load_weights` takes them.
+    seed, every, gif : optional
+        As `stylize_to_file` takes them.
     callback : callable, optional
         Called with a `Step` after every iteration, in the process that paints.
-    **options
-        `seed`, `every` and `gif`, as `stylize_to_file` takes them.
 
     Returns
     -------
@@ -127,10 +139,10 @@ def stylize_files(outputs, style, preset=FAST, *, executor=None, width=None, wei
     FileNotFoundError, WeightsError, ValueError
         If the weights or a style cannot be used.
     """
-    styles = [_absolute(s) for s in (style if isinstance(style, (list, tuple)) else [style])]
     if executor is not None and not isinstance(weights, VGGWeights):
         weights = find_weights(weights).absolute()  # the same on every machine
-    make = functools.partial(_stylizing, styles, preset, width, weights, callback=callback, **options)
+    options = {"seed": seed, "every": every, "gif": gif, "callback": callback}
+    make = functools.partial(_stylizing, _absolute_styles(style), preset, width, weights, **options)
     return paint_files(make, outputs, executor=executor)
 
 
@@ -169,8 +181,7 @@ def restyle_files(outputs, style, *, executor=None, models=None, strength=1.0, w
     FileNotFoundError, StyleModelError, ValueError
         If the models or a style cannot be used.
     """
-    styles = [_absolute(s) for s in (style if isinstance(style, (list, tuple)) else [style])]
-    make = functools.partial(_restyling, styles, None if models is None else _absolute(models), strength, width)
+    make = functools.partial(_restyling, _absolute_styles(style), _absolute(models), strength, width)
     return paint_files(make, outputs, executor=executor)
 
 
@@ -187,15 +198,20 @@ def _restyling(styles, models, strength, width):
 
 
 def _absolute(value):
-    """Return a path, or those of a style's files, as it is called from any folder; other values as they are."""
-    if isinstance(value, StyleFile):
-        mask = None if value.mask is None else _absolute(value.mask)
-        return StyleFile(_absolute(value.image), value.weight, value.scale, mask)
+    """Return a path as it is called from any folder, and what is no path as it is."""
     return pathlib.Path(value).absolute() if isinstance(value, (str, os.PathLike)) else value
 
 
+def _absolute_styles(style):
+    """Make a list of whatever was given for one style or several, files as they are called from any folder."""
+    given = style if isinstance(style, (list, tuple)) else [style]
+    styles = [StyleFile(s) if isinstance(s, (str, os.PathLike)) else s for s in given]
+    return [
+        replace(s, image=_absolute(s.image), mask=_absolute(s.mask)) if isinstance(s, StyleFile) else s for s in styles
+    ]
+
+
 def _read_styles(styles):
-    styles = [StyleFile(s) if isinstance(s, pathlib.Path) else s for s in styles]
     return as_styles([s.read() if isinstance(s, StyleFile) else s for s in styles])
 
 

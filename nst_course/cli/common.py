@@ -42,17 +42,19 @@ def executor(address):
     return contextlib.nullcontext() if address is None else dask_executor(address)
 
 
-def paint_pictures(results, outputs, folder):
-    """Show a bar while pictures are painted, then list those that are not; return the exit status."""
+def picture_bar(results, outputs):
+    """Return a bar over pictures as they are painted; it moves too when told of a step: ``bar.update(0)``."""
     from tqdm import tqdm
 
+    return tqdm(results, total=len(outputs), unit="picture", desc="Pictures", miniters=0)
+
+
+def paint_pictures(bar, folder):
+    """Paint the pictures of a bar, then list those that are not painted; return the exit status."""
     painted, failures = 0, []
     try:
         # Lines the library says of a picture would tear the bar, and are the same for the next: each once, below it.
-        with (
-            contextlib.redirect_stdout(io.StringIO()) as said,
-            tqdm(results, total=len(outputs), unit="picture", desc="Pictures") as bar,
-        ):
+        with contextlib.redirect_stdout(io.StringIO()) as said, bar:
             for picture, error in bar:
                 painted += error is None
                 if error is not None:
@@ -60,7 +62,7 @@ def paint_pictures(results, outputs, folder):
     finally:
         for line in dict.fromkeys(said.getvalue().splitlines()):
             print(line)
-        print(f"Pictures: {painted} of {len(outputs)} in {pathlib.Path(folder).resolve()}")
+        print(f"Pictures: {painted} of {bar.total} in {pathlib.Path(folder).resolve()}")
         if failures:
             print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
     return 1 if failures else 0

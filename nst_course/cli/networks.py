@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from ..startup import start_tensorflow
-from .common import add_dask, count, executor, paint_pictures
+from .common import add_dask, count, executor, paint_pictures, picture_bar
 
 
 def add_apply(verb):
@@ -39,7 +39,7 @@ def _apply(args):
         outputs = plan(args.pictures, args.output)
         results = apply_to_files(args.network, outputs, executor=pool, **options)
         check_output(pathlib.Path(args.output, "painting.png"))
-        return paint_pictures(results, outputs, args.output)
+        return paint_pictures(picture_bar(results, outputs), args.output)
 
 
 def add_train(verb):

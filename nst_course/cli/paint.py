@@ -1,13 +1,12 @@
 """Painting pictures, one or a folder of them: `demo`, `stylize` and `restyle`."""
 
-import contextlib
 import pathlib
 import signal
 
 from ..eager.presets import COLORS, PRESETS
 from ..startup import start_tensorflow
 from .classroom import print_table
-from .common import add_dask, check_new, count, executor, paint_pictures
+from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar
 
 
 def add_demo(verb):
@@ -97,16 +96,20 @@ def _stylize(args):
         if args.size is not None:
             content = resize_image(content, width=args.size)
         return _paint(args, content, [style.read() for style in styles], preset, args.seed, **saved)
-    check_output(names[0])
-    with executor(args.dask) as pool, _steps(preset, position=1, leave=False, disable=pool is not None) as callback:
+    with executor(args.dask) as pool:
         options = {"width": args.size, "weights": args.weights, "seed": args.seed, **saved}
-        callback = callback if pool is None else None
-        results = stylize_files(outputs, styles, preset, executor=pool, callback=callback, **options)
-        return paint_pictures(results, outputs, names[0].parent)
+        if pool is None:  # steps on other machines are not heard of
+            options["callback"] = lambda step: _show(step, bar, 0)
+        results = stylize_files(outputs, styles, preset, executor=pool, **options)
+        check_output(names[0])
+        bar = picture_bar(results, outputs)
+        return paint_pictures(bar, names[0].parent)
 
 
 def _paint(args, content, styles, preset, seed, **saved):
     """Run with a bar, and write the picture even if the run is cut short."""
+    from tqdm import tqdm
+
     from ..eager.files import stylize_to_file
     from ..eager.memory import estimate_memory
     from ..images import check_output
@@ -115,8 +118,8 @@ def _paint(args, content, styles, preset, seed, **saved):
     check_output(args.output)
     weights = load_weights(args.weights)
     print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
-    with _steps(preset) as callback:
-        options = {"weights": weights, "seed": seed, "callback": callback, **saved}
+    with tqdm(total=sum(stage.iterations for stage in preset.stages), unit="it", desc="Painting") as bar:
+        options = {"weights": weights, "seed": seed, "callback": lambda step: _show(step, bar, 1), **saved}
         painting = stylize_to_file(content, styles, args.output, preset, **options)
     if painting.timings:
         times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
@@ -125,22 +128,10 @@ def _paint(args, content, styles, preset, seed, **saved):
     return 128 + signal.SIGINT if painting.interrupted else 0
 
 
-@contextlib.contextmanager
-def _steps(preset, **options):
-    """Show a bar over the steps of a run, or of one run after another; give the callback that moves it."""
-    from tqdm import tqdm
-
-    steps = sum(stage.iterations for stage in preset.stages)
-    with tqdm(total=steps, unit="it", desc="Painting", **options) as bar:
-
-        def callback(step):
-            if step.iteration == 0:
-                bar.reset()
-            where = f" ({step.stage})" if step.stage else ""
-            bar.set_postfix_str(f"cost {step.J:.3g}{where}", refresh=False)
-            bar.update()
-
-        yield callback
+def _show(step, bar, progress):
+    where = f" ({step.stage})" if step.stage else ""
+    bar.set_postfix_str(f"cost {step.J:.3g}{where}", refresh=False)
+    bar.update(progress)
 
 
 def add_restyle(verb):
@@ -162,12 +153,12 @@ def _restyle(args):
     outputs = _plan(args)
     check_new(outputs.values(), [*outputs, *args.style])
     first = next(iter(outputs.values()))
-    check_output(first)
     with executor(args.dask) as pool:
         options = {"models": args.models, "strength": args.strength, "width": args.size}
         results = restyle_files(outputs, styles, executor=pool, **options)
+        check_output(first)
         if _many(args):
-            return paint_pictures(results, outputs, first.parent)
+            return paint_pictures(picture_bar(results, outputs), first.parent)
         for _, error in results:
             if error is not None:
                 raise ValueError(error)
