@@ -29,6 +29,7 @@ _HOMES = {
         "total_cost",
         "total_variation_cost",
     ),
+    "eager.files": ("stylize_to_file",),
     "eager.memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
     "eager.optimizers": ("Adam", "LBFGS"),
     "eager.presets": (
@@ -53,10 +54,12 @@ _HOMES = {
         "denormalize_image",
         "generate_noise_image",
         "read_image",
+        "read_mask",
         "reshape_and_normalize_image",
         "resize_image",
         "save_image",
     ),
+    "many": ("StyleFile", "apply_to_files", "dask_executor", "paint_files", "restyle_files", "stylize_files"),
     "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
     "plots": (
         "save_gif",

@@ -86,6 +86,34 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
         raise ImageError(f"{path} is damaged or truncated: {error}. Save or download it again.") from error
 
 
+def read_mask(path):
+    """Read a picture file as a mask: white where something holds, black where it does not, grey between.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, as `read_image` takes it. Colours count by their brightness.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_H, n_W)
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImageError
+        If it is not a picture, or all black.
+    """
+    mask = np.array(Image.fromarray(read_image(path)).convert("L"))
+    if not mask.any():
+        raise ImageError(
+            f"Expected a mask that is white where the style goes; {path} is all black. Draw white into it, or leave it "
+            "out: without a mask the style goes everywhere."
+        )
+    return mask
+
+
 @contextlib.contextmanager
 def own_pixel_limit():
     """Leave the limit on pixels to `read_image`, whose own can be raised."""

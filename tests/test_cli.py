@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nst_course import VGGWeights, cli, read_image, read_weights, save_image, write_mat
-from nst_course.eager import stylize as eager
+from nst_course.eager import files as eager
 from nst_course.eager.presets import PRESETS
 from nst_course.expected import EXPECTED
 

@@ -17,7 +17,7 @@ STOREYS = (
     {"session", "plots"},
     {"eager"},
     {"feedforward"},
-    {"published", "migration"},
+    {"published", "migration", "many"},
     {"expected"},
     {"classroom"},
     {"checks", "nst_utils"},

@@ -1,7 +1,10 @@
 """What the verbs share."""
 
 import argparse
+import contextlib
+import io
 import pathlib
+import sys
 
 
 def count(text):
@@ -12,7 +15,54 @@ def count(text):
     return number
 
 
-def check_new(output, pictures):
-    """Refuse to write over one of the user's pictures."""
-    if pathlib.Path(output).resolve() in (pathlib.Path(p).resolve() for p in pictures):
-        raise ValueError(f"Expected a new file to write to; {output} is one of your pictures. Choose another name.")
+def check_new(outputs, pictures):
+    """Refuse to write over one of the user's pictures, or twice to one file."""
+    pictures, seen = {pathlib.Path(p).resolve() for p in pictures}, set()
+    for output in outputs:
+        if pathlib.Path(output).resolve() in pictures:
+            raise ValueError(f"Expected a new file to write to; {output} is one of your pictures. Choose another name.")
+        if output in seen:
+            raise ValueError(f"Expected pictures with different names; two would write {output}. Rename one.")
+        seen.add(output)
+
+
+def add_dask(sub):
+    """Add the option `--dask`."""
+    sub.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="paint on the workers of this dask cluster, which see the same files, such as tcp://10.0.0.1:8786",
+    )
+
+
+def executor(address):
+    """Return a context with the executor of a cluster, or with None."""
+    from ..many import dask_executor
+
+    return contextlib.nullcontext() if address is None else dask_executor(address)
+
+
+def picture_bar(results, outputs):
+    """Return a bar over pictures as they are painted; it moves too when told of a step: ``bar.update(0)``."""
+    from tqdm import tqdm
+
+    return tqdm(results, total=len(outputs), unit="picture", desc="Pictures", miniters=0)
+
+
+def paint_pictures(bar, folder):
+    """Paint the pictures of a bar, then list those that are not painted; return the exit status."""
+    painted, failures = 0, []
+    try:
+        # Lines the library says of a picture would tear the bar, and are the same for the next: each once, below it.
+        with contextlib.redirect_stdout(io.StringIO()) as said, bar:
+            for picture, error in bar:
+                painted += error is None
+                if error is not None:
+                    failures.append(f"{picture}: {error}")
+    finally:
+        for line in dict.fromkeys(said.getvalue().splitlines()):
+            print(line)
+        print(f"Pictures: {painted} of {bar.total} in {pathlib.Path(folder).resolve()}")
+        if failures:
+            print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
+    return 1 if failures else 0

@@ -2,10 +2,9 @@
 
 import dataclasses
 import pathlib
-import sys
 
 from ..startup import start_tensorflow
-from .common import check_new, count
+from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar
 
 
 def add_apply(verb):
@@ -25,29 +24,21 @@ def add_apply(verb):
         default="float32",
         help="what the network computes in; auto takes the clearly faster one (%(default)s)",
     )
+    add_dask(sub)
 
 
 def _apply(args):
     start_tensorflow()
-    from tqdm import tqdm
-
-    from ..feedforward.checkpoint import load_network
-    from ..feedforward.files import apply_to_file, plan
+    from ..feedforward.files import plan
     from ..images import check_output
+    from ..many import apply_to_files
 
-    net = load_network(args.network)
-    outputs, failures = plan(args.pictures, args.output), []
-    check_output(pathlib.Path(args.output, "painting.png"))
-    with tqdm(outputs.items(), unit="picture", desc="Painting") as bar:
-        for picture, output in bar:
-            try:
-                apply_to_file(net, picture, output, padding=args.padding, precision=args.precision)
-            except (ValueError, OSError, MemoryError) as error:
-                failures.append(f"{picture}: {error}")
-    print(f"Pictures: {len(outputs) - len(failures)} of {len(outputs)} in {pathlib.Path(args.output).resolve()}")
-    if failures:
-        print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
-    return 1 if failures else 0
+    options = {"padding": args.padding, "precision": args.precision}
+    with executor(args.dask) as pool:
+        outputs = plan(args.pictures, args.output)
+        results = apply_to_files(args.network, outputs, executor=pool, **options)
+        check_output(pathlib.Path(args.output, "painting.png"))
+        return paint_pictures(picture_bar(results, outputs), args.output)
 
 
 def add_styles(verb):
@@ -80,7 +71,7 @@ def _sheet(args):
     from ..images import check_output, read_image, resize_image
     from ..plots import show_pictures
 
-    check_new(args.output, [args.picture])
+    check_new([args.output], [args.picture])
     check_output(args.output)
     photograph, names = resize_image(read_image(args.picture), width=args.size), style_names()
     paintings = [load_network(name).apply(photograph) for name in names]

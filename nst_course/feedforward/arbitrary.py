@@ -12,6 +12,7 @@ import hashlib
 import math
 import os
 import pathlib
+import threading
 import warnings
 
 import numpy as np
@@ -313,9 +314,13 @@ class _Network:
         #: () where it follows from the input's.
         self.output_shape = tuple(map(int, output["shape_signature"]))
         self.any_size = min(self.output_shape, default=-1) < 0
-        self._prepared = None
+        self._prepared, self._lock = None, threading.Lock()
 
     def __call__(self, *arrays):
+        with self._lock:  # an interpreter holds one picture at a time
+            return self._run(arrays)
+
+    def _run(self, arrays):
         shapes = [array.shape for array in arrays]
         try:
             if shapes != self._prepared:

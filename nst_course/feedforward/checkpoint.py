@@ -182,21 +182,42 @@ def load_network(path):
     CheckpointError
         If it holds no transform network, or a damaged one.
     """
-    path = pathlib.Path(path)
+    path = find_network(path)
     prefix = _tensorflow_prefix(path)
     if prefix is None and not path.is_file():
         if path.is_dir():
             raise CheckpointError(
                 f"Expected a network; {path} is a folder without a TensorFlow checkpoint in it. Name a file in it."
             )
-        if path.name != str(path) or path.suffix:
-            raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
-        path = style_file(path.name)
+        raise FileNotFoundError(f"Expected a network; there is none at {path}. Check the name and the folder.")
     with _explained(path, "a transform network", _SOME_NETWORK):
         if prefix is not None:
             return TransformNet(_read_tensorflow(prefix))
         parameters, _, about = _read_npz(path, NAMES)
         return TransformNet(parameters, **about)
+
+
+def find_network(path):
+    """Return where a network lies that is called by a path or by the name of a style.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As `load_network` takes it.
+
+    Returns
+    -------
+    pathlib.Path
+        The path itself, unless it is a bare name and nothing of that name is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no style of that name either.
+    """
+    path = pathlib.Path(path)
+    is_name = path.name == str(path) and not path.suffix
+    return style_file(path.name) if is_name and not path.exists() and _tensorflow_prefix(path) is None else path
 
 
 def load_progress(path):

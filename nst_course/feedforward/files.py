@@ -15,7 +15,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 _MAX_ANIMATION = 4 * MAX_PIXELS
 
 
-def plan(sources, folder):
+def plan(sources, folder, *, animations=True):
     """Decide which pictures are read, and where each painting goes.
 
     Parameters
@@ -24,6 +24,8 @@ def plan(sources, folder):
         Pictures, and folders whose pictures are taken, those of folders in them left out.
     folder : str or path-like
         Where the paintings go: under the picture's name, as JPEG where it is one, GIF where it is one, else PNG.
+    animations : bool, optional
+        Whether a GIF becomes a GIF. Otherwise it becomes a PNG, since only its first frame is painted.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def plan(sources, folder):
         pictures += found
     inputs, outputs = {p.resolve() for p in pictures}, {}
     for picture in dict.fromkeys(pictures):
-        keeps = picture.suffix.lower() in (".jpg", ".jpeg", ".png", ".gif")
+        keeps = picture.suffix.lower() in (".jpg", ".jpeg", ".png", *([".gif"] if animations else []))
         output = pathlib.Path(folder, picture.name if keeps else f"{picture.stem}.png")
         if output.resolve() in inputs:
             raise ValueError(f"Expected another folder to write to; in {folder} lies your picture {output.name}.")

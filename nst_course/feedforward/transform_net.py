@@ -267,6 +267,9 @@ class TransformNet:
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "_tensors", functools.cache(self._as_tensors))
 
+    def __reduce__(self):  # to travel to another process, without the tensors
+        return TransformNet, (self.parameters, self.style, self.settings)
+
     def _as_tensors(self, precision):
         with tf.init_scope():  # or a graph that first needs them would keep them to itself
             kernel = tf.as_dtype(precision)

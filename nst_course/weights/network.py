@@ -59,6 +59,9 @@ class VGGWeights:
         except KeyError:
             raise LayerNotFoundError(unknown_layer(layer, self.layers)) from None
 
+    def __reduce__(self):  # to travel to another process, where the parameters are checked again
+        return VGGWeights, (dict(self.parameters), self.source, self.layout, self.description, self.classes)
+
     def __repr__(self):
         return f"<{self.network}, {self.layers[0]} .. {self.layers[-1]}, from {self.source}>"
 
