@@ -8,13 +8,18 @@ time
 training
     Pictures per second of `train` at its usual settings beside a plain loop of the same operations, in float32, in a
     session of compat.v1, in alternating steps: at least 1.2 times as many.
+judge
+    How much of a style the networks in pretrained-model/styles/ take over, seen by VGG-19. For each of the five style
+    layers the squared distance of the painting's Gram matrix from the style picture's is divided by the photograph's;
+    the demand is a mean over layers and six photographs of at most 0.15. And the course's style cost is at most 3 times
+    what `FAST` comes to for the same pair (median). None of the photographs was trained with.
 memory
     The peak of a process that paints 2000 x 1500 in float32: at most 4 GB.
 
 The network is the published "wave" and the picture chicago.jpg where the test data is there, else random ones. The exit
 status is 1 when a demand is not met.
 
-    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [training] [memory] [--repeat N]
+    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [training] [judge] [memory] [--repeat N]
 """
 
 import argparse
@@ -32,9 +37,26 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.cbook import get_sample_data
+from skimage import data
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from nst_course import Training, TransformNet, load_network, load_weights, read_image, save_image, train
+from nst_course import (
+    Training,
+    TransformNet,
+    compute_gram_cost,
+    features,
+    load_network,
+    load_weights,
+    normalized_gram_matrix,
+    read_image,
+    reshape_and_normalize_image,
+    resize_image,
+    save_image,
+    style_names,
+    stylize,
+    train,
+)
 from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.transform_net import random_parameters, transform
 from nst_course.weights.folders import repository_folder
@@ -175,7 +197,7 @@ def times(net, image, repeat):
 
 def training(repeat):
     """Print the pictures per second of a training beside those of the plain loop; return whether the demand is met."""
-    weights, settings = load_weights(), Training()
+    weights, settings = load_weights(), Training(padding="zeros")
     style = read_image(repository_folder("images") / "brush_strokes.png")
     with tempfile.TemporaryDirectory() as folder:
         pictures = pathlib.Path(folder, "pictures")
@@ -210,6 +232,45 @@ def training(repeat):
     return ratio >= 1.2
 
 
+def judge():
+    """Print how near the paintings of each style come to it; return whether the demands are met."""
+    photographs = [data.chelsea(), data.coffee(), read_image(get_sample_data("grace_hopper.jpg", asfileobj=False))]
+    photographs.append(read_image(repository_folder("images") / "glass_pyramid.png"))
+    test_data = os.environ.get("NST_COURSE_TEST_DATA")
+    if test_data:
+        photographs += [read_image(pathlib.Path(test_data, "pictures", n)) for n in ("louvre_small.jpg", "chicago.jpg")]
+    photographs = [resize_image(p, width=400) for p in photographs]
+    weights, layers = load_weights(), [f"conv{block}_1" for block in range(1, 6)]
+    extract, met = features(weights, layers), True
+
+    def grams(image):
+        activations = extract(reshape_and_normalize_image(image))
+        return [normalized_gram_matrix(activations[layer]) for layer in layers]
+
+    def distances(one, other):
+        return np.array([compute_gram_cost(a, b) for a, b in zip(one, other)])
+
+    for name in style_names():
+        net = load_network(name)
+        style = read_image(repository_folder("images") / net.settings["picture"])
+        of_style, ratios, beside = grams(style), [], []
+        for photograph in photographs:
+            one_pass, optimised = (
+                distances(grams(p), of_style) for p in (net.apply(photograph), stylize(photograph, style).image)
+            )
+            ratios.append(one_pass / distances(grams(photograph), of_style))
+            beside.append(one_pass.sum() / optimised.sum())
+        mean, median = np.mean(ratios), statistics.median(beside)
+        by_layer = " ".join(f"{ratio:.2f}" for ratio in np.mean(ratios, axis=0))
+        print(
+            f"judge      {name:14} {mean:.3f} (at most 0.15; by layer {by_layer}), style cost {median:.1f} x that of "
+            f"FAST (at most 3), {len(photographs)} photographs",
+            flush=True,
+        )
+        met = met and mean <= 0.15 and median <= 3
+    return met
+
+
 def psnr(a, b):
     """Return the peak signal-to-noise ratio of two pictures in decibels."""
     error = np.mean((a.astype(np.float64) - b) ** 2)
@@ -227,7 +288,7 @@ def memory():
 def main():
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="time, training, memory (all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="time, training, judge, memory (all)")
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--paint", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -237,12 +298,14 @@ def main():
         # ru_maxrss is in KB on Linux, in bytes on macOS.
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         return 0
-    parts = args.parts or ["time", "training", "memory"]
+    parts = args.parts or ["time", "training", "judge", "memory"]
     met = []
     if "time" in parts:
         met.append(times(*setting(), args.repeat))
     if "training" in parts:
         met.append(training(args.repeat))
+    if "judge" in parts:
+        met.append(judge())
     if "memory" in parts:
         met.append(memory())
     return int(not all(met))

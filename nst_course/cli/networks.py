@@ -96,6 +96,7 @@ def add_train(verb):
     sub.add_argument("--beta", type=float, help="weight of the style cost (100)")
     sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.02)")
     sub.add_argument("--learning-rate", type=float, help="of Adam, at first (0.001); it falls to 0 until the last step")
+    sub.add_argument("--start", metavar="NETWORK", help="network to begin with, such as one of another style")
     sub.add_argument("--seed", type=int, help="seed of the first parameters and of the crops (0)")
     sub.add_argument(
         "--precision", choices=["float32", "bfloat16", "auto"], help="what the loss network computes in (auto)"
@@ -110,6 +111,7 @@ def _train(args):
     from tqdm import tqdm
 
     from ..eager.optimizers import Adam
+    from ..feedforward.checkpoint import load_network
     from ..feedforward.training import PERCEPTUAL, Training, train
     from ..images import read_image
     from ..weights.folders import repository_folder
@@ -139,6 +141,7 @@ def _train(args):
             args.output,
             training,
             weights=args.weights,
+            start=None if args.start is None else load_network(args.start),
             sample=sample,
             every=args.every,
             callback=callback,

@@ -115,7 +115,9 @@ class Training:
         return (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
-def train(style, pictures, output, training=Training(), *, weights=None, sample=None, every=500, callback=None):
+def train(
+    style, pictures, output, training=Training(), *, weights=None, start=None, sample=None, every=500, callback=None
+):
     r"""Train a transform network for one style, or go on with a training that was cut short.
 
     Every few steps, at the end and after Ctrl-C four files are written, each whole or not at all: the network to
@@ -136,6 +138,9 @@ def train(style, pictures, output, training=Training(), *, weights=None, sample=
         How.
     weights : str or path-like or VGGWeights, optional
         The loss network, as `load_weights` takes it.
+    start : TransformNet, optional
+        A network to begin with, such as one of another style: what shows a photograph in it need not be learned again.
+        By default parameters are drawn.
     sample : ndarray of uint8, shape (n_H, n_W, 3), optional
         A picture to be painted now and then.
     every : int, optional
@@ -181,8 +186,9 @@ def train(style, pictures, output, training=Training(), *, weights=None, sample=
     weights = load_weights(weights)
     precision, _ = choose_precision(weights, training)
     training = dataclasses.replace(training, precision=precision)
-    files = _Files(output, pictures, _identity(training, style, weights, crops), sample)
-    arrays, costs = files.load() or _beginning(training.seed)
+    beginning = random_parameters(training.seed) if start is None else start.parameters
+    files = _Files(output, pictures, _identity(training, style, weights, crops, beginning), sample)
+    arrays, costs = files.load() or _beginning(beginning)
     step = _compiled(strategy, training, style, weights)
     started = time.perf_counter()
 
@@ -283,19 +289,20 @@ def _compiled(strategy, training, style, weights):
     return tf.function(lambda *arguments: strategy.run(step, arguments), autograph=False)
 
 
-def _beginning(seed):
+def _beginning(parameters):
     """Return what a training begins with: (parameters, means, squares), and no costs."""
     zeros = [np.zeros(shape, np.float32) for shape in SHAPES]
-    return [list(random_parameters(seed)), zeros, zeros], []
+    return [list(parameters), zeros, zeros], []
 
 
-def _identity(training, style, weights, crops):
+def _identity(training, style, weights, crops, beginning):
     """Return what must be the same for a training to be gone on with."""
     kernels = [a for name in cut_after(weights, training.objective.layers) for a in weights[name]]
     names = "\n".join(crops.names)
     identity = {
         **dataclasses.asdict(training),
         "style": _digest(style),
+        "start": _digest(*beginning),
         "weights": _digest(*kernels),
         "pictures": hashlib.sha256(names.encode()).hexdigest(),
     }

@@ -281,6 +281,15 @@ def test_precisions(folder, style, weights, trained, tmp_path):
         train(style, folder, tmp_path / "net.npz", SMALL, weights=weights)
 
 
+def test_a_training_may_begin_with_another_network(folder, style, weights, trained, tmp_path):
+    steps = []
+    train(style, folder, tmp_path / "net.npz", SMALL, weights=weights, start=trained[1], callback=steps.append)
+    # The same crops and style, so that only what was learned before can make the difference.
+    assert steps[0].J < 0.9 * trained[2][0].J
+    with pytest.raises(ValueError, match="differs in start"):
+        train(style, folder, tmp_path / "net.npz", SMALL, weights=weights)
+
+
 def test_arguments_that_cannot_be_used(folder, style, weights, tmp_path):
     with pytest.raises(ValueError, match="Expected a uint8 style picture"):
         train(style / 255, folder, tmp_path / "net.npz", SMALL, weights=weights)
