@@ -79,7 +79,7 @@ def test_stylize_takes_a_folder(place, tmp_path, capsys):
     assert stylize_folder(place, "-o", tmp_path / "out", "--seed", "1") == 1
     captured = capsys.readouterr()
     assert sorted(contents(tmp_path / "out")) == ["a.png", "b.jpg", "c.png"]
-    assert "3 of 4" in captured.out and str(tmp_path / "out") in captured.out
+    assert "3 of 4" in captured.out and str(tmp_path / "out") in captured.out and "4/4" in captured.err
     failures = captured.err.split("not painted:\n")[1]
     assert "broken.png is damaged" in failures and "a.png" not in failures and "Traceback" not in captured.err
     content, style = read_image(place / "pictures" / "a.png"), read_image(place / "style.png")

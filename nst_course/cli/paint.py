@@ -102,8 +102,8 @@ def _stylize(args):
             options["callback"] = lambda step: _show(step, bar, 0)
         results = stylize_files(outputs, styles, preset, executor=pool, **options)
         check_output(names[0])
-        bar = picture_bar(results, outputs)
-        return paint_pictures(bar, names[0].parent)
+        bar = picture_bar(outputs)
+        return paint_pictures(results, bar, names[0].parent)
 
 
 def _paint(args, content, styles, preset, seed, **saved):
@@ -158,7 +158,7 @@ def _restyle(args):
         results = restyle_files(outputs, styles, executor=pool, **options)
         check_output(first)
         if _many(args):
-            return paint_pictures(picture_bar(results, outputs), first.parent)
+            return paint_pictures(results, picture_bar(outputs), first.parent)
         for _, error in results:
             if error is not None:
                 raise ValueError(error)
