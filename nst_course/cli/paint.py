@@ -99,7 +99,7 @@ def _stylize(args):
     with executor(args.dask) as pool:
         options = {"width": args.size, "weights": args.weights, "seed": args.seed, **saved}
         if pool is None:  # steps on other machines are not heard of
-            options["callback"] = lambda step: _show(step, bar, 0)
+            options["callback"] = lambda step: _show(step, bar, 0)  # the bar below
         results = stylize_files(outputs, styles, preset, executor=pool, **options)
         check_output(names[0])
         bar = picture_bar(outputs)
