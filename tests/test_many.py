@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nst_course import (
     COURSE,
@@ -79,7 +80,7 @@ def test_stylize_takes_a_folder(place, tmp_path, capsys):
     assert stylize_folder(place, "-o", tmp_path / "out", "--seed", "1") == 1
     captured = capsys.readouterr()
     assert sorted(contents(tmp_path / "out")) == ["a.png", "b.jpg", "c.png"]
-    assert "3 of 4" in captured.out and str(tmp_path / "out") in captured.out
+    assert "3 of 4" in captured.out and str(tmp_path / "out") in captured.out and "4/4" in captured.err
     failures = captured.err.split("not painted:\n")[1]
     assert "broken.png is damaged" in failures and "a.png" not in failures and "Traceback" not in captured.err
     content, style = read_image(place / "pictures" / "a.png"), read_image(place / "style.png")
@@ -115,6 +116,14 @@ def test_pictures_are_not_written_over(place, tmp_path, capsys):
     assert contents(place / "pictures") == before and contents(tmp_path / "out") == kept
 
 
+def test_of_a_gif_the_first_frame_is_painted(place, tmp_path):
+    (tmp_path / "in").mkdir()
+    frames = [Image.fromarray(picture(9, 9, seed)) for seed in range(2)]
+    frames[0].save(tmp_path / "in" / "a.gif", save_all=True, append_images=frames[1:])
+    assert stylize_folder(place, "-o", tmp_path / "out", content=tmp_path / "in") == 0
+    assert list(contents(tmp_path / "out")) == ["a.png"]
+
+
 def test_two_animations_of_one_name_are_refused(place, tmp_path, capsys):
     for name in ("a.png", "a.jpg"):
         save_image(tmp_path / "in" / name, picture(9, 9))
@@ -144,8 +153,6 @@ def test_the_way_on_the_command_line(place, tmp_path):
 
 
 def test_animations_are_small_and_of_few_pictures(tmp_path, monkeypatch):
-    from PIL import Image
-
     monkeypatch.setattr(files, "GIF_SIDE", 16)
     monkeypatch.setattr(files, "GIF_PICTURES", 4)
     weights = VGGWeights.random(widths=(2, 3, 4, 4, 4))
@@ -390,6 +397,9 @@ def test_dask_paints_the_same(cluster, place, tmp_path, monkeypatch, capsys):
         assert captured.out.count("3 of 4") == 2 and captured.err.count("broken.png is damaged") == 2
         assert len(contents(tmp_path / name)) == 3
         assert contents(tmp_path / f"{name}-dask") == contents(tmp_path / name)
+    one = ("-o", tmp_path / "one.png", "--seed", "1", "--dask", cluster.scheduler_address)
+    assert stylize_folder(place, *one, content="pictures/a.png") == 0
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "stylize" / "a.png").read_bytes()
 
 
 def test_a_worker_killed_in_the_middle_of_a_file_loses_nothing(cluster, tmp_path):

@@ -42,23 +42,25 @@ def executor(address):
     return contextlib.nullcontext() if address is None else dask_executor(address)
 
 
-def picture_bar(results, outputs):
-    """Return a bar over pictures as they are painted; it moves too when told of a step: ``bar.update(0)``."""
+def picture_bar(outputs):
+    """Return a bar over pictures, which also shows what it is told between two of them: ``bar.update(0)``."""
     from tqdm import tqdm
 
-    return tqdm(results, total=len(outputs), unit="picture", desc="Pictures", miniters=0)
+    return tqdm(total=len(outputs), unit="picture", desc="Pictures", miniters=0)
 
 
-def paint_pictures(bar, folder):
-    """Paint the pictures of a bar, then list those that are not painted; return the exit status."""
+def paint_pictures(results, bar, folder):
+    """Move a bar while pictures are painted, then list those that are not; return the exit status."""
     painted, failures = 0, []
     try:
         # Lines the library says of a picture would tear the bar, and are the same for the next: each once, below it.
-        with contextlib.redirect_stdout(io.StringIO()) as said, bar:
-            for picture, error in bar:
-                painted += error is None
-                if error is not None:
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.closing(results), bar:
+            for picture, error in results:
+                if error is None:
+                    painted += 1
+                else:
                     failures.append(f"{picture}: {error}")
+                bar.update()
     finally:
         for line in dict.fromkeys(said.getvalue().splitlines()):
             print(line)

@@ -38,7 +38,7 @@ def _apply(args):
         outputs = plan(args.pictures, args.output)
         results = apply_to_files(args.network, outputs, executor=pool, **options)
         check_output(pathlib.Path(args.output, "painting.png"))
-        return paint_pictures(picture_bar(results, outputs), args.output)
+        return paint_pictures(results, picture_bar(outputs), args.output)
 
 
 def add_styles(verb):

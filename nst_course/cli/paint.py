@@ -99,11 +99,11 @@ def _stylize(args):
     with executor(args.dask) as pool:
         options = {"width": args.size, "weights": args.weights, "seed": args.seed, **saved}
         if pool is None:  # steps on other machines are not heard of
-            options["callback"] = lambda step: _show(step, bar, 0)
+            options["callback"] = lambda step: _show(step, bar, 0)  # the bar below
         results = stylize_files(outputs, styles, preset, executor=pool, **options)
         check_output(names[0])
-        bar = picture_bar(results, outputs)
-        return paint_pictures(bar, names[0].parent)
+        bar = picture_bar(outputs)
+        return paint_pictures(results, bar, names[0].parent)
 
 
 def _paint(args, content, styles, preset, seed, **saved):
@@ -158,7 +158,7 @@ def _restyle(args):
         results = restyle_files(outputs, styles, executor=pool, **options)
         check_output(first)
         if _many(args):
-            return paint_pictures(picture_bar(results, outputs), first.parent)
+            return paint_pictures(results, picture_bar(outputs), first.parent)
         for _, error in results:
             if error is not None:
                 raise ValueError(error)
