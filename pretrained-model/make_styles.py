@@ -49,10 +49,14 @@ STYLES = {
     "woodcut-wave": ("woodcut_wave.png", 4e6),
 }
 TRAINING = Training(PERCEPTUAL, Adam(learning_rate=1e-3), steps=2500, batch_size=1, size=160, seed=1)
-#: All begin with one network: a style of little weight first. With all the weight from the start, a network finds white
-#: spots that lower the style cost quickly, and never gets rid of them.
-FIRST = dataclasses.replace(TRAINING, optimizer=Adam(learning_rate=2e-3), steps=1500, seed=0)
-FIRST_BETA = 1e6
+#: All begin with a network that has learned to show photographs as they are. Otherwise spots of white or black appear,
+#: which lower the style cost quickly, and where tanh is flat there is no way back.
+FIRST = dataclasses.replace(
+    TRAINING,
+    objective=dataclasses.replace(PERCEPTUAL, content_layers=(("relu1_1", 1.0), ("relu2_1", 1.0)), beta=0, variation=0),
+    optimizer=Adam(learning_rate=2e-3),
+    steps=1200,
+)
 
 
 def write_pictures(folder, seed=0):
@@ -107,12 +111,10 @@ def main():
     weights = load_weights()
     sample = read_image(HERE.parent / "images" / "glass_pyramid.png")
 
-    def run(name, picture, beta, training, start=None):
-        style = read_image(HERE.parent / "images" / picture)
-        training = dataclasses.replace(training, objective=balanced(weights, style, work / "pictures", beta))
+    def run(name, picture, training, start=None):
         with tqdm(total=training.steps, desc=name, unit="step") as bar:
             return train(
-                style,
+                picture,
                 work / "pictures",
                 work / f"{name}-{training.steps}.npz",
                 training,
@@ -123,16 +125,14 @@ def main():
                 callback=lambda step: bar.update(step.iteration + 1 - bar.n),
             )
 
-    training = TRAINING if args.steps is None else dataclasses.replace(TRAINING, steps=args.steps)
-    start = run(
-        "first",
-        STYLES["brush-strokes"][0],
-        FIRST_BETA,
-        dataclasses.replace(FIRST, steps=min(FIRST.steps, training.steps)),
-    )
+    steps = {"first": args.steps or FIRST.steps, "style": args.steps or TRAINING.steps}
+    start = run("first", sample, dataclasses.replace(FIRST, steps=steps["first"]))
     for name in args.styles or STYLES:
-        net = run(name, *STYLES[name], training, start)
-        settings = {**net.settings, "picture": STYLES[name][0]}
+        picture, beta = STYLES[name]
+        style = read_image(HERE.parent / "images" / picture)
+        objective = balanced(weights, style, work / "pictures", beta)
+        net = run(name, style, dataclasses.replace(TRAINING, objective=objective, steps=steps["style"]), start)
+        settings = {**net.settings, "picture": picture}
         save_network(args.output / f"{name}.npz", net, style=name, settings=settings, precision="float16")
 
 
