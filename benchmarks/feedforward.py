@@ -75,7 +75,7 @@ def setting():
     return load_network(folder / "feedforward" / "lengstrom_wave.npz"), read_image(folder / "pictures" / "chicago.jpg")
 
 
-def graph_of(image, parameters):
+def graph_of(image, parameters, up_kernel=lambda W: W):
     """Write the published graph out; return its output, a multiple of 4 high and wide."""
     variables = iter([tf1.Variable(p) for p in parameters])
 
@@ -89,7 +89,7 @@ def graph_of(image, parameters):
         return tf.nn.relu(a) if relu else a
 
     def up(a):
-        W = next(variables)
+        W = up_kernel(next(variables))
         size = [a.shape[0], 2 * a.shape[1], 2 * a.shape[2], W.shape[2]]
         return tf.nn.relu(instance_norm(tf1.nn.conv2d_transpose(a, W, size, [1, 2, 2, 1], "SAME")))
 
@@ -149,7 +149,8 @@ def plain_step(parameters, training, style, weights):
         with tf1.Session() as sess:
             grams = {layer: sess.run(gram(S[layer])) for layer, _ in objective.style_layers}
         images = tf1.placeholder(tf.float32, (training.batch_size, training.size, training.size, 3))
-        y = graph_of(images, parameters)
+        bilinear = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]).astype(np.float32)[:, :, None, None]
+        y = graph_of(images, parameters, lambda W: bilinear * tf.reduce_sum(bilinear * W, [0, 1]) / 2.25)
         C, G = vgg(images), vgg(y)
         J = objective.variation * tf.reduce_mean(tf.image.total_variation(y))
         for layer, coefficient in objective.content_layers:

@@ -9,12 +9,17 @@ import tensorflow as tf
 from ..images import ImageError, read_image, resize_image
 from .files import SUFFIXES
 
+#: How often a crop is drawn until it shows something, and the least standard deviation of a channel that does.
+_DRAWS, _LEAST_CONTRAST = 8, 4
+
 
 class Crops:
     """An endless sequence of square crops of the pictures in a folder, in which crop number i is always the same one.
 
     An epoch takes every picture once, in an order of its own. Which part is cropped, how far it is made smaller and
-    whether it is mirrored is drawn for each crop.
+    whether it is mirrored is drawn for each crop. A part of nearly one colour, such as a black sky, is drawn again, or
+    the next picture stands in: it has nothing to teach, and sixteen normalisations that divide by next to nothing make
+    a gradient that Adam never recovers from.
 
     Parameters
     ----------
@@ -58,25 +63,33 @@ class Crops:
     def __getitem__(self, i):
         """Return crop number `i`, uint8 of shape (size, size, 3)."""
         epoch, place = divmod(int(i), len(self.paths))
-        image = self._first_readable(np.roll(self._order(epoch), -place))
         rng = np.random.default_rng([self.seed, 1, i])
+        for index in np.roll(self._order(epoch), -place):
+            image = self._read(self.paths[index])
+            for _ in range(0 if image is None else _DRAWS):
+                crop = self._crop(rng, image)
+                if crop.std(axis=(0, 1)).max() >= _LEAST_CONTRAST:
+                    return crop
+        raise ImageError(
+            f"Expected pictures to train with; none of the {len(self.paths)} can be read and shows something. The "
+            f"first is {self.paths[0]}."
+        )
+
+    def _read(self, path):
+        if path in self.skipped:
+            return None
+        try:
+            return read_image(path)
+        except (ImageError, OSError):
+            self.skipped.add(path)
+            return None
+
+    def _crop(self, rng, image):
         shorter = min(image.shape[:2])
         side = rng.integers(min(self.size, shorter), shorter + 1)
         top, left = (rng.integers(n - side + 1) for n in image.shape[:2])
         crop = resize_image(image[top : top + side, left : left + side], width=self.size, height=self.size)
         return np.ascontiguousarray(crop[:, ::-1]) if rng.integers(2) else crop
-
-    def _first_readable(self, order):
-        for index in order:
-            path = self.paths[index]
-            if path not in self.skipped:
-                try:
-                    return read_image(path)
-                except (ImageError, OSError):
-                    self.skipped.add(path)
-        raise ImageError(
-            f"Expected pictures to train with; none of the {len(self.paths)} can be read. The first is {self.paths[0]}."
-        )
 
     def batches(self, first, last, batch_size, part=0, parts=1, replicas=1):
         """Return the crops of some steps as batches, read while the step before is computed.

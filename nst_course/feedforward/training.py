@@ -205,8 +205,8 @@ def train(
             found = strategy.experimental_local_results(found)[0].numpy().tolist()
             if not np.isfinite(found).all():
                 raise ArithmeticError(
-                    f"Expected finite costs; in step {len(costs)} they are {found}. {output} and the files beside it "
-                    "are as they were last written. Delete them and begin anew with a smaller learning rate."
+                    f"Expected finite costs and gradients; in step {len(costs)} they are not. {output} and the files "
+                    "beside it are as they were last written. Delete them and begin anew with a smaller learning rate."
                 )
             arrays, costs = following, costs + [found]
             if callback is not None:
@@ -284,7 +284,10 @@ def _compiled(strategy, training, style, weights):
         gradients = tape.gradient(costs[0], parameters)
         costs, *gradients = tf.distribute.get_replica_context().all_reduce("mean", [tf.stack(costs), *gradients])
         moved = [adam.step(*pmvg, number, tf.sqrt, share) for pmvg in zip(parameters, means, squares, gradients)]
-        return [list(arrays) for arrays in zip(*moved)], costs
+        following = [list(arrays) for arrays in zip(*moved)]
+        # The square of a gradient is the first to leave the range of float32, and would stop its parameter for good.
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in following[2]])
+        return following, tf.where(finite, costs, np.nan)
 
     return tf.function(lambda *arguments: strategy.run(step, arguments), autograph=False)
 

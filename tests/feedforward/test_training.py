@@ -28,10 +28,12 @@ from nst_course import (
     read_image,
     reshape_and_normalize_image,
     save_image,
+    style_names,
     train,
 )
 from nst_course.feedforward.checkpoint import load_progress
 from nst_course.feedforward.crops import Crops
+from nst_course.feedforward.styles import style_file
 from nst_course.feedforward.transform_net import random_parameters
 
 #: The cost of the published project with small numbers, and one that shares nothing with it but its parts.
@@ -95,8 +97,9 @@ def test_crops_are_the_same_ones_every_time(folder):
 
 
 def test_an_epoch_takes_every_picture_once_in_another_order(tmp_path):
+    chequered = np.tile(np.kron([[0, 1], [1, 0]], [30]).astype(np.uint8), (10, 10))[:, :, None].repeat(3, axis=2)
     for value in range(6):
-        save_image(tmp_path / f"{value}.png", np.full((20, 20, 3), 40 * value, np.uint8))
+        save_image(tmp_path / f"{value}.png", chequered + np.uint8(40 * value))
     crops = Crops(tmp_path, 16, seed=0)
     epochs = [[int(crops[i][0, 0, 0]) // 40 for i in range(6 * e, 6 * e + 6)] for e in range(3)]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs) and len(set(map(tuple, epochs))) > 1
@@ -119,10 +122,22 @@ def test_unreadable_pictures_are_skipped_and_counted(folder, tmp_path):
         crops[i]
     assert [p.name for p in crops.skipped] == ["broken.png"] and len(crops.paths) == 6
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ImageError, match="none of the 1 can be read"):
+    with pytest.raises(ImageError, match="none of the 1 can be read and shows something"):
         Crops(tmp_path, 16, seed=0)[0]
     with pytest.raises(FileNotFoundError, match="there are none in"):
         Crops(tmp_path / "nowhere", 16, seed=0)
+
+
+def test_parts_of_one_colour_are_not_taken(tmp_path):
+    sky = np.concatenate([np.full((30, 40, 3), 9, np.uint8), picture(20, 40)])
+    save_image(tmp_path / "sky.png", sky)
+    save_image(tmp_path / "black.png", np.zeros((40, 40, 3), np.uint8))
+    crops = Crops(tmp_path, 16, seed=0)
+    assert all(crops[i].std(axis=(0, 1)).max() >= 4 for i in range(20))
+    assert not crops.skipped
+    (tmp_path / "sky.png").unlink()
+    with pytest.raises(ImageError, match="none of the 1 can be read and shows something"):
+        Crops(tmp_path, 16, seed=0)[0]
 
 
 def test_computers_share_the_crops_of_a_step(folder):
@@ -144,9 +159,10 @@ def test_the_first_costs_are_those_of_the_reference(folder, style, weights, trai
     def activations(image):
         return reference.network("VGG-19", weights.parameters, image[None] - mean, pooling="max")
 
+    parameters = feedforward_reference.interpolating(random_parameters(SMALL.seed))
     S, J_content, J_style, J_variation = activations(style), 0, 0, 0
     for i in range(2):
-        y = feedforward_reference.network(random_parameters(SMALL.seed), crops[i])
+        y = feedforward_reference.network(parameters, crops[i])
         C, G = activations(crops[i].astype(np.float64)), activations(y)
         J_content += np.mean((C["conv2_2"] - G["conv2_2"]) ** 2) / 2
         for layer, coefficient in (("conv1_1", 1.0), ("conv2_1", 0.5)):
@@ -255,7 +271,7 @@ def test_damaged_states(damage, folder, style, weights, trained, tmp_path):
 
 def test_costs_that_are_no_numbers_end_it(folder, style, weights, tmp_path):
     wild = Training(**{**vars(SMALL), "optimizer": Adam(learning_rate=1e30)})
-    with pytest.raises(ArithmeticError, match="Expected finite costs; in step 1 "):
+    with pytest.raises(ArithmeticError, match="Expected finite costs and gradients; in step 1 "):
         train(style, folder, tmp_path / "net.npz", wild, weights=weights)
     assert not list(tmp_path.iterdir())
 
@@ -380,23 +396,30 @@ def test_the_command(folder, style, tmp_path, capsys):
     assert "there are none in" in capsys.readouterr().err
 
 
-# --- the network of our own ---
+# --- the networks of our own ---
 
 
-def test_our_network_paints_in_its_style(request):
-    root = request.config.rootpath
-    file = root / "pretrained-model" / "brush_strokes.npz"
-    assert file.stat().st_size <= 7e6
-    content, style = (read_image(root / "images" / f"{name}.png") for name in ("glass_pyramid", "brush_strokes"))
-    painting = load_network(file).apply(content)
-    network = features(load_weights(), ["conv1_1", "conv2_1", "conv3_1"])
+@pytest.mark.parametrize("name", style_names())
+def test_our_networks_paint_in_their_styles(name, request):
+    """On a photograph they were not trained with, seen by the five layers of the course's style cost."""
+    net = load_network(name)
+    assert style_file(name).stat().st_size <= 3.5e6 and net.style == name and net.padding == "reflect"
+    images = request.config.rootpath / "images"
+    content, style = read_image(images / "glass_pyramid.png"), read_image(images / net.settings["picture"])
+    painting = net.apply(content)
+    layers = [f"conv{block}_1" for block in range(1, 6)]
+    network = features(load_weights(), layers)
 
     def grams(image):
-        return [normalized_gram_matrix(a) for a in network(reshape_and_normalize_image(image)).values()]
+        activations = network(reshape_and_normalize_image(image))
+        return [normalized_gram_matrix(activations[layer]) for layer in layers]
 
     of_style, of_content, of_painting = map(grams, (style, content, painting))
-    # It was trained with another loss network, and has taken over the coarse structures least.
-    for S, C, G, most in zip(of_style, of_content, of_painting, (0.5, 0.5, 0.6)):
-        assert compute_gram_cost(S, G) < most * compute_gram_cost(S, C)
+    ratios = [compute_gram_cost(S, G) / compute_gram_cost(S, C) for S, C, G in zip(of_style, of_content, of_painting)]
+    assert np.mean(ratios) < 0.3
     grey, painted = (image.mean(axis=2).ravel() for image in (content, painting))
-    assert np.corrcoef(grey, painted)[0, 1] > 0.5
+    assert abs(np.corrcoef(grey, painted)[0, 1]) > 0.3  # and the photograph is still there
+
+
+def test_there_are_four_styles():
+    assert style_names() == ["brush-strokes", "colour-dots", "stained-glass", "woodcut-wave"]
