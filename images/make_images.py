@@ -1,6 +1,6 @@
-"""Draw the two pictures of the course: a glass pyramid at dusk, and a painted river bank.
+"""Draw the pictures of the course: a glass pyramid at dusk, a painted river bank, and three more styles.
 
-Both are computed from formulas and seeded random numbers alone, so that the course needs no
+All are computed from formulas and seeded random numbers alone, so that the course needs no
 photograph and no download.  Each is drawn at twice its large size and then reduced, which
 smooths every edge.
 """
@@ -514,7 +514,9 @@ def save(picture, folder, name):
 
 
 def main():
-    """Parse the command line and draw both pictures."""
+    """Parse the command line and draw the pictures."""
+    import styles  # which needs the functions above
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     here = Path(__file__).resolve().parent
     parser.add_argument("--output", type=Path, default=here, metavar="DIR", help="folder to fill")
@@ -522,6 +524,9 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     save(draw_pyramid(), folder, "glass_pyramid")
     save(paint_river(), folder, "brush_strokes")
+    save(styles.draw_wave(), folder, "woodcut_wave")
+    save(styles.draw_glass(), folder, "stained_glass")
+    save(styles.draw_dots(), folder, "colour_dots")
 
 
 if __name__ == "__main__":

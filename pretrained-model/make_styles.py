@@ -43,12 +43,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 #: For each style its picture in images/, and the weight of its style cost.
 STYLES = {
-    "brush-strokes": ("brush_strokes.png", 8e6),
-    "colour-dots": ("colour_dots.png", 8e6),
-    "stained-glass": ("stained_glass.png", 8e6),
-    "woodcut-wave": ("woodcut_wave.png", 8e6),
+    "brush-strokes": ("brush_strokes.png", 1.2e7),
+    "colour-dots": ("colour_dots.png", 1.2e7),
+    "stained-glass": ("stained_glass.png", 1.2e7),
+    "woodcut-wave": ("woodcut_wave.png", 1.2e7),
 }
-TRAINING = Training(PERCEPTUAL, Adam(learning_rate=1e-3), steps=4000, batch_size=1, size=160, seed=1)
+TRAINING = Training(PERCEPTUAL, Adam(learning_rate=1e-3), steps=2500, batch_size=1, size=160, seed=1)
 #: All begin with a network that has learned to show photographs as they are. Otherwise spots of white or black appear,
 #: which lower the style cost quickly, and where tanh is flat there is no way back.
 FIRST = dataclasses.replace(

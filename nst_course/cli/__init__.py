@@ -7,7 +7,7 @@ import sys
 from .. import __version__
 from ..vgg import LayerNotFoundError
 from .classroom import add_check, add_grade, add_migrate, add_notebook
-from .networks import add_apply, add_sheet, add_styles, add_train
+from .networks import add_apply, add_export, add_sheet, add_styles, add_train
 from .paint import add_demo, add_restyle, add_stylize
 from .weights import add_weights
 
@@ -16,7 +16,7 @@ GROUPS = {
     "see it work": (add_demo, add_check),
     "learn": (add_notebook, add_migrate),
     "paint": (add_stylize, add_restyle, add_apply, add_styles, add_sheet),
-    "train, fetch, look into networks": (add_train, add_weights),
+    "train, fetch, export, look into networks": (add_train, add_export, add_weights),
     "teach": (add_grade,),
 }
 

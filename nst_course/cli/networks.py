@@ -1,4 +1,4 @@
-"""Networks that paint in one pass: `apply`, `styles`, `sheet` and `train`."""
+"""Networks that paint in one pass: `apply`, `styles`, `sheet`, `train` and `export`."""
 
 import dataclasses
 import pathlib
@@ -148,4 +148,24 @@ def _train(args):
         )
     print(f"Pictures: {net.settings['pictures']}, of which {net.settings['skipped']} cannot be read")
     print(f"Network: {pathlib.Path(args.output).resolve()}")
+    return 0
+
+
+def add_export(verb):
+    """Add the verb `export` and its options."""
+    sub = verb("export", _export, "write a network of fast style transfer as a TFLite file, for phones and browsers")
+    sub.add_argument("network", help="as apply takes it")
+    sub.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write, a .tflite")
+    sub.add_argument(
+        "--precision", choices=["float32", "float16"], default="float32", help="float16: half the size (%(default)s)"
+    )
+
+
+def _export(args):
+    start_tensorflow()
+    from ..feedforward.checkpoint import load_network
+
+    load_network(args.network).save_tflite(args.output, precision=args.precision)
+    output = pathlib.Path(args.output).resolve()
+    print(f"Network: {output}, {output.stat().st_size / 1e6:.1f} MB")
     return 0

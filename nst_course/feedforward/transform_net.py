@@ -150,7 +150,7 @@ def transform(parameters, images, *, padding="zeros"):
     parameters : sequence of 48 arrays, tensors or variables
         Of the shapes in `SHAPES`. The kernels' type is what the network computes in.
     images : tensor, shape (m, n_H, n_W, 3)
-        RGB, 0 to 255, of any type; height and width are known, if in a graph.
+        RGB, 0 to 255, of any type. Where a graph does not know height and width, they must be at least 4.
     padding : {"zeros", "reflect"}, optional
         What each layer sees beyond its borders: zeros as published, which colour them, or its own activations mirrored.
 
@@ -165,7 +165,7 @@ def transform(parameters, images, *, padding="zeros"):
     L. Engstrom's "Fast Style Transfer" for kernel sizes, SAME padding and the factor 150.
     """
     _check(padding, "padding", PADDINGS)
-    n_H, n_W = images.shape[1:3]
+    n_H, n_W = _sides(images)
     parameters = [tf.convert_to_tensor(p) for p in parameters]
     a = tf.cast(images, parameters[0].dtype)
     before = a
@@ -182,25 +182,28 @@ def transform(parameters, images, *, padding="zeros"):
     y = 150 * tf.tanh(tf.cast(a, tf.float32)) + 127.5
     # The output's sides are multiples of 4. Where a stride of 2 meets an odd side, SAME puts a row of zeros on top, and
     # on the way back nothing takes it off: what is too much is at the top and at the left.
-    bottom, right = y.shape[1], y.shape[2]
-    return y[:, bottom - n_H : bottom, right - n_W : right]
+    return y[:, -n_H:, -n_W:]
+
+
+def _sides(a):
+    """Return height and width, as numbers where they are known, else as tensors."""
+    return [known or unknown for known, unknown in zip(a.shape[1:3], tf.unstack(tf.shape(a)[1:3]))]
 
 
 def _convolution(a, W, stride, padding):
     if padding == "zeros":
         return tf.nn.conv2d(a, W, stride, "SAME")
-    beyond = []
-    for n in a.shape[1:3]:  # as many as SAME has
-        n_out = -(-n // stride)
-        total = max((n_out - 1) * stride + W.shape[0] - n, 0)
-        beyond.append((total // 2, total - total // 2))
-    return tf.nn.conv2d(_mirrored(a, *beyond), W, stride, "VALID")
+    margin, first = W.shape[0] // 2, []
+    for n in _sides(a):  # SAME has half of what is missing before the first row, which may be less than the margin
+        first.append(margin - (((n + stride - 1) // stride - 1) * stride + W.shape[0] - n) // 2)
+    return tf.nn.conv2d(_mirrored(a, margin)[:, first[0] :, first[1] :], W, stride, "VALID")
 
 
 def _transposed(a, W, stride, padding):
     if padding == "reflect":
-        a = _mirrored(a, (1, 1), (1, 1))
-    size = (tf.shape(a)[0], stride * a.shape[1], stride * a.shape[2], W.shape[2])
+        a = _mirrored(a, 1)
+    n_H, n_W = _sides(a)
+    size = (tf.shape(a)[0], stride * n_H, stride * n_W, W.shape[2])
     y = tf.nn.conv2d_transpose(a, W, size, stride, "SAME")
     return y if padding == "zeros" else y[:, stride:-stride, stride:-stride]
 
@@ -214,14 +217,13 @@ def _last(a, W, stride, padding):
     return tf.nn.depth_to_space(_convolution(a, blocks, 2 * stride, padding), 2)
 
 
-def _mirrored(a, rows, columns):
-    """Go on beyond the borders with what lies before them, so many rows and columns at each side."""
-    beyond = [(0, 0), rows, columns, (0, 0)]
-    while any(map(any, beyond)):
-        # Pictures may be smaller than what is asked for: tf.pad mirrors no more than there is.
-        now = [[min(n, n_there) if n else 0 for n in pair] for pair, n_there in zip(beyond, a.shape)]
-        a = tf.pad(a, now, "SYMMETRIC")
-        beyond = [[n - done for n, done in zip(*pairs)] for pairs in zip(beyond, now)]
+def _mirrored(a, margin):
+    """Go on beyond the borders with what lies before them, `margin` rows and columns at each side."""
+    while margin:
+        # Pictures may be smaller than the margin: tf.pad mirrors no more than there is.
+        n = min(margin, *(known or margin for known in a.shape[1:3]))
+        a = tf.pad(a, [[0, 0], [n, n], [n, n], [0, 0]], "SYMMETRIC")
+        margin -= n
     return a
 
 
@@ -333,6 +335,32 @@ class TransformNet:
             precision = faster_precision()
         graph = compiled(image.shape[:2], padding, precision)
         return graph(self._tensors(precision), tf.constant(image[None]))[0].numpy()
+
+    def save_tflite(self, path, *, precision="float32"):
+        """Save the network as a TFLite file, for phones and browsers: whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write, which ends in .tflite.
+        precision : {"float32", "float16"}, optional
+            What its numbers are stored in. float16 halves the file, to 3.5 MB.
+
+        Raises
+        ------
+        CheckpointError
+            If the name does not end in .tflite, or there is no such precision.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        Input and output are pictures of any size: uint8 of shape (1, n_H, n_W, 3), RGB, sides of at least 4. The
+        interpreter is told the size (``resize_tensor_input``) before it is given one.
+        """
+        from .export import write_tflite
+
+        write_tflite(path, self, precision)
 
 
 @functools.lru_cache(maxsize=4)
