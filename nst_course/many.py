@@ -60,7 +60,7 @@ class StyleFile:
         return Style(read_image(self.image), self.weight, self.scale, mask)
 
 
-def apply_to_files(net, outputs, *, executor=None, padding=None, precision="float32"):
+def apply_to_files(net, outputs, *, executor=None, **options):
     """Apply a network of fast style transfer to picture files.
 
     Parameters
@@ -71,8 +71,9 @@ def apply_to_files(net, outputs, *, executor=None, padding=None, precision="floa
         Picture to painting, as `nst_course.feedforward.files.plan` makes it of folders.
     executor : concurrent.futures.Executor, optional
         As `paint_files` takes it.
-    padding, precision : str, optional
-        As `TransformNet.apply` takes them.
+    **options
+        As `nst_course.feedforward.files.apply_to_file` takes them: padding, precision, and of videos steady and
+        callback, which is called in the process that paints.
 
     Returns
     -------
@@ -88,15 +89,15 @@ def apply_to_files(net, outputs, *, executor=None, padding=None, precision="floa
 
     if isinstance(net, (str, os.PathLike)):
         net = find_network(net).absolute()
-    return paint_files(functools.partial(_applying, net, padding, precision), outputs, executor=executor)
+    return paint_files(functools.partial(_applying, net, **options), outputs, executor=executor)
 
 
-def _applying(net, padding, precision):
+def _applying(net, **options):
     from .feedforward.checkpoint import load_network
     from .feedforward.files import apply_to_file
 
     net = load_network(net) if isinstance(net, pathlib.Path) else net
-    return functools.partial(apply_to_file, net, padding=padding, precision=precision)
+    return functools.partial(apply_to_file, net, **options)
 
 
 def stylize_files(

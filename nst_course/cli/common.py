@@ -49,6 +49,23 @@ def picture_bar(outputs):
     return tqdm(total=len(outputs), unit="picture", desc="Pictures", miniters=0)
 
 
+@contextlib.contextmanager
+def frame_bar():
+    """Show a bar over the frames of each video: yields what is called with the painted frames, and all of them."""
+    from tqdm import tqdm
+
+    bars = contextlib.ExitStack()
+
+    def show(painted, total):
+        if painted == 1:
+            bars.close()
+            show.bar = bars.enter_context(tqdm(total=total or None, unit="frame", desc="Frames", leave=False))
+        show.bar.update()
+
+    with bars:
+        yield show
+
+
 def paint_pictures(results, bar, folder):
     """Move a bar while pictures are painted, then list those that are not; return the exit status."""
     painted, failures = 0, []

@@ -4,14 +4,14 @@ import dataclasses
 import pathlib
 
 from ..startup import start_tensorflow
-from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar
+from .common import add_dask, check_new, count, executor, frame_bar, paint_pictures, picture_bar
 
 
 def add_apply(verb):
     """Add the verb `apply` and its options."""
     sub = verb("apply", _apply, "paint pictures with a network of fast style transfer, in one pass each")
     sub.add_argument("network", help="name of a style, a .npz, or a TensorFlow checkpoint of the published project")
-    sub.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, or folder of them")
+    sub.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture, animated GIF, video, or folder of them")
     sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to, under the same names")
     sub.add_argument(
         "--padding",
@@ -24,6 +24,9 @@ def add_apply(verb):
         default="float32",
         help="what the network computes in; auto takes the clearly faster one (%(default)s)",
     )
+    sub.add_argument(
+        "--steady", type=float, default=0, metavar="S", help="less flicker in videos: 0 to below 1 (%(default)s)"
+    )
     add_dask(sub)
 
 
@@ -33,9 +36,11 @@ def _apply(args):
     from ..images import check_output
     from ..many import apply_to_files
 
-    options = {"padding": args.padding, "precision": args.precision}
-    with executor(args.dask) as pool:
+    options = {"padding": args.padding, "precision": args.precision, "steady": args.steady}
+    with executor(args.dask) as pool, frame_bar() as show:
         outputs = plan(args.pictures, args.output)
+        if pool is None:  # frames on other machines are not heard of
+            options["callback"] = show
         results = apply_to_files(args.network, outputs, executor=pool, **options)
         check_output(pathlib.Path(args.output, "painting.png"))
         return paint_pictures(results, picture_bar(outputs), args.output)
@@ -159,13 +164,15 @@ def add_export(verb):
     sub.add_argument(
         "--precision", choices=["float32", "float16"], default="float32", help="float16: half the size (%(default)s)"
     )
+    sub.add_argument("--size", type=count, nargs=2, metavar=("W", "H"), help="of the pictures, in pixels (any)")
 
 
 def _export(args):
     start_tensorflow()
     from ..feedforward.checkpoint import load_network
 
-    load_network(args.network).save_tflite(args.output, precision=args.precision)
+    size = None if args.size is None else args.size[::-1]
+    load_network(args.network).save_tflite(args.output, precision=args.precision, size=size)
     output = pathlib.Path(args.output).resolve()
     print(f"Network: {output}, {output.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -1,4 +1,4 @@
-"""A network applied to picture files: many at a time, each whatever size it is, animated GIFs frame by frame."""
+"""A network applied to picture files, each whatever size it is; to animated GIFs and videos frame by frame."""
 
 import io
 import pathlib
@@ -7,6 +7,7 @@ from PIL import Image, ImageSequence
 
 from .._files import whole_file
 from ..images import MAX_PIXELS, ImageError, own_pixel_limit, read_image, save_image, to_rgb
+from . import video
 
 #: What is taken from a folder; a file that is named may end otherwise.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -23,9 +24,11 @@ def plan(sources, folder, *, animations=True):
     sources : sequence of str or path-like
         Pictures, and folders whose pictures are taken, those of folders in them left out.
     folder : str or path-like
-        Where the paintings go: under the picture's name, as JPEG where it is one, GIF where it is one, else PNG.
+        Where the paintings go: under the picture's name, as JPEG where it is one, GIF where it is one, else PNG; videos
+        as `paint_video` writes them.
     animations : bool, optional
-        Whether a GIF becomes a GIF. Otherwise it becomes a PNG, since only its first frame is painted.
+        Whether a GIF becomes a GIF, and videos are taken from folders. Otherwise a GIF becomes a PNG, since only its
+        first frame is painted.
 
     Returns
     -------
@@ -42,14 +45,17 @@ def plan(sources, folder, *, animations=True):
         if not source.is_dir():
             pictures.append(source)
             continue
-        found = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        taken = (*SUFFIXES, *video.SUFFIXES) if animations else SUFFIXES
+        found = sorted(p for p in source.iterdir() if p.suffix.lower() in taken and p.is_file())
         if not found:
             raise ValueError(f"Expected a folder with pictures; there is none in {source}. Check the name.")
         pictures += found
     inputs, outputs = {p.resolve() for p in pictures}, {}
     for picture in dict.fromkeys(pictures):
-        keeps = picture.suffix.lower() in (".jpg", ".jpeg", ".png", *([".gif"] if animations else []))
-        output = pathlib.Path(folder, picture.name if keeps else f"{picture.stem}.png")
+        suffix = picture.suffix.lower()
+        keeps = suffix in (".jpg", ".jpeg", ".png", *((".gif", *video.KEPT) if animations else ()))
+        other = ".mkv" if suffix in video.SUFFIXES else ".png"
+        output = pathlib.Path(folder, picture.name if keeps else f"{picture.stem}{other}")
         if output.resolve() in inputs:
             raise ValueError(f"Expected another folder to write to; in {folder} lies your picture {output.name}.")
         other = next((p for p, o in outputs.items() if o == output), None)
@@ -62,8 +68,8 @@ def plan(sources, folder, *, animations=True):
     return outputs
 
 
-def apply_to_file(net, source, output, *, padding=None, precision="float32"):
-    """Apply a network to a picture file, or to each frame of an animated GIF.
+def apply_to_file(net, source, output, *, padding=None, precision="float32", steady=0.0, callback=None):
+    """Apply a network to a picture file, or to each frame of an animated GIF or a video.
 
     Parameters
     ----------
@@ -73,24 +79,32 @@ def apply_to_file(net, source, output, *, padding=None, precision="float32"):
         The file to read and the file to write, which appears whole or not at all. Both end in .gif, or neither.
     padding, precision : str, optional
         As `TransformNet.apply` takes them.
+    steady, callback : optional
+        Of a video, as `paint_video` takes them.
 
     Raises
     ------
     FileNotFoundError
         If there is no such picture.
+    ModuleNotFoundError
+        If it is a video, and PyAV is not installed.
     ImageError
         If it cannot be used.
     OSError
         If the painting cannot be written.
     """
+    options = {"padding": padding, "precision": precision}
+    if pathlib.Path(source).suffix.lower() in video.SUFFIXES:
+        video.paint_video(net, source, output, steady=steady, callback=callback, **options)
+        return
     first = read_image(source)  # whatever is wrong with the file, this says
     if pathlib.Path(source).suffix.lower() != ".gif":
-        save_image(output, net.apply(first, padding=padding, precision=precision))
+        save_image(output, net.apply(first, **options))
         return
-    frames, durations, options = _read_animation(pathlib.Path(source))
-    frames = [Image.fromarray(net.apply(frame, padding=padding, precision=precision)) for frame in frames]
+    frames, durations, repeated = _read_animation(pathlib.Path(source))
+    frames = [Image.fromarray(net.apply(frame, **options)) for frame in frames]
     data = io.BytesIO()
-    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=durations, **options)
+    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=durations, **repeated)
     with whole_file(output) as temporary:
         temporary.write_bytes(data.getvalue())
 

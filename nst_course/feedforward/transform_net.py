@@ -336,31 +336,26 @@ class TransformNet:
         graph = compiled(image.shape[:2], padding, precision)
         return graph(self._tensors(precision), tf.constant(image[None]))[0].numpy()
 
-    def save_tflite(self, path, *, precision="float32"):
+    def save_tflite(self, path, *, precision="float32", size=None):
         """Save the network as a TFLite file, for phones and browsers: whole or not at all.
 
         Parameters
         ----------
         path : str or path-like
             File to write, which ends in .tflite.
-        precision : {"float32", "float16"}, optional
-            What its numbers are stored in. float16 halves the file, to 3.5 MB.
+        precision, size : optional
+            As `nst_course.feedforward.export.write_tflite` takes them.
 
         Raises
         ------
         CheckpointError
-            If the name does not end in .tflite, or there is no such precision.
+            If the name does not end in .tflite, or there is no such precision or size.
         OSError
             If the file cannot be written.
-
-        Notes
-        -----
-        Input and output are pictures of any size: uint8 of shape (1, n_H, n_W, 3), RGB, sides of at least 4. The
-        interpreter is told the size (``resize_tensor_input``) before it is given one.
         """
         from .export import write_tflite
 
-        write_tflite(path, self, precision)
+        write_tflite(path, self, precision=precision, size=size)
 
 
 @functools.lru_cache(maxsize=4)

@@ -44,6 +44,15 @@ def test_one_file_paints_pictures_of_all_sizes(exported, precision):
         assert psnr(painting, net.apply(picture(*size)) + 1e-6) >= 40
 
 
+def test_a_file_for_one_size(exported, tmp_path):
+    net = exported[0]
+    net.save_tflite(tmp_path / "net.tflite", size=(21, 34))
+    painting = painter(tmp_path / "net.tflite")(picture(21, 34))
+    assert psnr(painting, net.apply(picture(21, 34)) + 1e-6) >= 40
+    with pytest.raises(CheckpointError, match="height and width, each at least 4; found"):
+        net.save_tflite(tmp_path / "net.tflite", size=(3, 34))
+
+
 def test_float16_takes_half_the_room(exported):
     small, large = ((exported[1] / f"{p}.tflite").stat().st_size for p in ("float16", "float32"))
     assert small < 0.55 * large and large < 7.5e6
