@@ -81,7 +81,7 @@ def test_frames_times_and_sound_are_kept(net, tmp_path):
     assert seen == [(i + 1, 6) for i in range(6)]
     for picture, painting in zip(given, pictures):
         found, expected = (p.reshape(6, 8, 8, 8, 3).mean(axis=(1, 3)) for p in (painting, net.apply(picture)))
-        assert np.abs(found - expected).mean() < 6 < 12 < np.abs(found - found.mean()).mean()  # H.264 loses details
+        assert np.abs(found - expected).mean() < 0.4 * np.abs(found - found.mean()).mean()  # H.264 loses details
     with av.open(str(tmp_path / "out.mp4")) as container:
         with av.open(str(clip)) as original:
             assert container.streams.video[0].average_rate == original.streams.video[0].average_rate
