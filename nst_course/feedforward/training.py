@@ -173,6 +173,8 @@ def train(
 
     Notes
     -----
+    Transposed convolutions are kept to what `without_grid` makes of them, so that no grid has to be unlearned.
+
     Where there are several GPUs, or the environment variable ``TF_CONFIG`` names several computers, each takes its
     share of every batch: the steps are the same ones however many there are. Computers need to see the same files
     under the same names; the first one writes.

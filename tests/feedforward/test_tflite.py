@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_feedforward import drawn, picture, psnr
 
-from nst_course import CheckpointError, TransformNet, cli, load_network, read_image, resize_image, save_network
+from nst_course import TransformNet, cli, load_network, read_image, resize_image, save_network
 from nst_course.feedforward.arbitrary import _interpreter_class
 
 
@@ -49,7 +49,7 @@ def test_a_file_for_one_size(exported, tmp_path):
     net.save_tflite(tmp_path / "net.tflite", size=(21, 34))
     painting = painter(tmp_path / "net.tflite")(picture(21, 34))
     assert psnr(painting, net.apply(picture(21, 34)) + 1e-6) >= 40
-    with pytest.raises(CheckpointError, match="height and width, each at least 4; found"):
+    with pytest.raises(ValueError, match="height and width, each at least 4; found"):
         net.save_tflite(tmp_path / "net.tflite", size=(3, 34))
 
 
@@ -67,9 +67,9 @@ def test_published_network(test_data, tmp_path):
 
 def test_names_and_failures(exported, tmp_path, monkeypatch):
     net = exported[0]
-    with pytest.raises(CheckpointError, match=r"ends in \.tflite; found 'net.npz'"):
+    with pytest.raises(ValueError, match=r"ends in \.tflite; found 'net.npz'"):
         net.save_tflite(tmp_path / "net.npz")
-    with pytest.raises(CheckpointError, match="precision must be one of float32, float16; found 'int8'"):
+    with pytest.raises(ValueError, match="precision must be one of float32, float16; found 'int8'"):
         net.save_tflite(tmp_path / "net.tflite", precision="int8")
     (tmp_path / "folder").write_text("no folder")
     with pytest.raises(OSError, match="Could not write"):
