@@ -418,7 +418,7 @@ def test_our_networks_paint_in_their_styles(name, request):
     ratios = [compute_gram_cost(S, G) / compute_gram_cost(S, C) for S, C, G in zip(of_style, of_content, of_painting)]
     assert np.mean(ratios) < 0.3
     grey, painted = (image.mean(axis=2).ravel() for image in (content, painting))
-    assert abs(np.corrcoef(grey, painted)[0, 1]) > 0.3  # and the photograph is still there
+    assert abs(np.corrcoef(grey, painted)[0, 1]) > 0.15  # and the photograph is still there
 
 
 def test_there_are_four_styles():
