@@ -16,7 +16,7 @@ def add_apply(verb):
     sub.add_argument(
         "--padding",
         choices=["zeros", "reflect"],
-        help="what lies beyond the borders; reflect colours them less (what the network was trained with)",
+        help="what layers see beyond their borders, zeros or themselves mirrored (what the network was trained with)",
     )
     sub.add_argument(
         "--precision",
