@@ -48,7 +48,7 @@ def paint_video(net, source, output, *, steady=0.0, padding=None, precision="flo
     ImageError
         If it is no video, or damaged. What could be painted before the damage is a whole video in `output`.
     ValueError
-        If `steady` is out of range.
+        If `steady` is out of range, or `output` is the video itself.
     OSError
         If the painting cannot be written.
 
@@ -61,6 +61,8 @@ def paint_video(net, source, output, *, steady=0.0, padding=None, precision="flo
         raise ValueError(f"steady must be a number from 0 to below 1; found {steady}.")
     if not source.is_file():
         raise FileNotFoundError(f"Expected a video; there is none at {source}. Check the name and the folder.")
+    if pathlib.Path(output).resolve() == source.resolve():
+        raise ValueError(f"Expected a new file to write to; {output} is your video. Choose another name.")
     n_H, n_W = _first_frame(av, source).shape[:2]
     if n_H % 2 or n_W % 2:
         print(f"{source}: H.264 has even sides, so {output} is one pixel smaller.")
