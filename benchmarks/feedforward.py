@@ -13,13 +13,17 @@ judge
     layers the squared distance of the painting's Gram matrix from the style picture's is divided by the photograph's;
     the demand is a mean over layers and six photographs of at most 0.15. And the course's style cost is at most 3 times
     what `FAST` comes to for the same pair (median). None of the photographs was trained with.
+video
+    Frames per second of `paint_video`, with PyAV, on a clip of 712 x 474 beside those of `apply` on its frames, in
+    alternating rounds: at least 0.9 times as many. The peak of a process that paints four times as many frames: at most
+    1.05 times as high.
 memory
     The peak of a process that paints 2000 x 1500 in float32: at most 4 GB.
 
 The network is the published "wave" and the picture chicago.jpg where the test data is there, else random ones. The exit
 status is 1 when a demand is not met.
 
-    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [training] [judge] [memory] [--repeat N]
+    NST_COURSE_TEST_DATA=... python benchmarks/feedforward.py [time] [training] [judge] [video] [memory] [--repeat N]
 """
 
 import argparse
@@ -35,6 +39,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import av
 import numpy as np
 import tensorflow as tf
 from matplotlib.cbook import get_sample_data
@@ -59,6 +64,7 @@ from nst_course import (
 )
 from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.transform_net import random_parameters, transform
+from nst_course.feedforward.video import paint_video
 from nst_course.weights.folders import repository_folder
 
 tf1 = tf.compat.v1
@@ -272,16 +278,65 @@ def judge():
     return met
 
 
+def write_clip(path, frames):
+    """Write a clip of 712 x 474, in which the view moves over a photograph."""
+    wide = resize_image(data.astronaut(), width=1024)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 474, 712, "yuv420p"
+        for i in range(frames):
+            view = np.ascontiguousarray(wide[3 * (i % 100) :, 3 * (i % 100) :][:474, :712])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, "rgb24")))
+        container.mux(stream.encode(None))
+
+
+def video(repeat):
+    """Print how fast a video is painted beside its frames, and with what memory; return whether the demands are met."""
+    net = load_network("brush-strokes")
+    seconds, peaks = {"apply": [], "video": []}, []
+    with tempfile.TemporaryDirectory() as folder:
+        clip = pathlib.Path(folder, "clip.mp4")
+        write_clip(clip, 20)
+        with av.open(str(clip)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        net.apply(frames[0])  # compiles
+        for _ in range(repeat):
+            started = time.perf_counter()
+            for frame in frames:
+                net.apply(frame)
+            between = time.perf_counter()
+            paint_video(net, clip, pathlib.Path(folder, "painted.mp4"))
+            seconds["apply"].append(between - started)
+            seconds["video"].append(time.perf_counter() - between)
+    for count in (20, 80):
+        peaks.append(peak_of("--paint-video", str(count)))
+    for name, values in seconds.items():
+        print(f"video      {name:9} {20 / statistics.median(values):6.2f} frames a second (median of {repeat})")
+    ratio = statistics.median(a / b for a, b in zip(seconds["apply"], seconds["video"]))
+    print(f"video      ratio video / apply {ratio:.3f} (at least 0.9)")
+    print(
+        f"video      peak of 20 frames {peaks[0] / 1e9:.2f} GB, of 80 frames {peaks[1] / peaks[0]:.3f} x (at most 1.05)"
+    )
+    return ratio >= 0.9 and peaks[1] <= 1.05 * peaks[0]
+
+
 def psnr(a, b):
     """Return the peak signal-to-noise ratio of two pictures in decibels."""
     error = np.mean((a.astype(np.float64) - b) ** 2)
     return np.inf if error == 0 else 10 * np.log10(255**2 / error)
 
 
+def peak_of(*arguments):
+    """Return the peak memory, in bytes, of a process of its own with these arguments."""
+    command = [sys.executable, __file__, *arguments]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # ru_maxrss is in KB on Linux, in bytes on macOS.
+    return float(output.split()[-1]) * (1 if sys.platform == "darwin" else 1024)
+
+
 def memory():
     """Print the peak of a process of its own; return whether the demand is met."""
-    output = subprocess.run([sys.executable, __file__, "--paint"], check=True, capture_output=True, text=True).stdout
-    peak = float(output.split()[-1])
+    peak = peak_of("--paint")
     print(f"memory     2000 x 1500: peak {peak / 1e9:.2f} GB (at most 4 GB)", flush=True)
     return peak <= 4e9
 
@@ -289,17 +344,23 @@ def memory():
 def main():
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="time, training, judge, memory (all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="time, training, judge, video, memory (all)")
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--paint", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--paint-video", type=int, metavar="FRAMES", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.paint:
         image = np.random.RandomState(0).randint(0, 256, (1500, 2000, 3)).astype(np.uint8)
         TransformNet(random_parameters(0)).apply(image)
-        # ru_maxrss is in KB on Linux, in bytes on macOS.
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    if args.paint_video:
+        with tempfile.TemporaryDirectory() as folder:
+            clip = pathlib.Path(folder, "clip.mp4")
+            write_clip(clip, args.paint_video)
+            paint_video(load_network("brush-strokes"), clip, pathlib.Path(folder, "painted.mp4"))
+    if args.paint or args.paint_video:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return 0
-    parts = args.parts or ["time", "training", "judge", "memory"]
+    parts = args.parts or ["time", "training", "judge", "video", "memory"]
     met = []
     if "time" in parts:
         met.append(times(*setting(), args.repeat))
@@ -307,6 +368,8 @@ def main():
         met.append(training(args.repeat))
     if "judge" in parts:
         met.append(judge())
+    if "video" in parts:
+        met.append(video(args.repeat))
     if "memory" in parts:
         met.append(memory())
     return int(not all(met))

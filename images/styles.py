@@ -4,6 +4,7 @@ import numpy as np
 from make_images import HEIGHT, WIDTH, blend, fractal_noise, ramp, rgb, smoothstep
 from PIL import Image, ImageDraw
 from scipy import ndimage as ndi
+from scipy.interpolate import make_interp_spline
 from scipy.spatial import cKDTree
 
 
@@ -31,78 +32,129 @@ def discs(places):
 
 # --- a woodcut --------------------------------------------------------------------------------------------------------
 
+INK, CREAM = rgb("14213d"), rgb("f4e7c8")
 
-def crest(level, length, phase, high, lean):
-    """Draw the outline of a row of waves that curl over: a trochoid whose tips lean forward."""
-    t = np.linspace(-1.5 * length, 1.4 + 2 * length, 4000)
-    angle = 2 * np.pi * t / length + phase
-    tip = np.clip(np.cos(angle), 0, 1) ** 3
-    swell = 1 + 0.35 * np.sin(0.37 * angle + phase)
-    x = t + lean * high * swell * (tip - 0.55 * np.clip(np.cos(angle - 0.9), 0, 1) ** 4)
-    y = level - high * swell * (0.5 * np.cos(angle) + 0.65 * tip)
-    return [*zip(x, y), (3, 2), (-2, 2)]
+
+def curve(points, count=600):
+    """Return points of a smooth curve through a few, at equal distances along it."""
+    points = np.asarray(points, float)
+    along = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T) ** 0.5)]
+    fine = make_interp_spline(along, points)(np.linspace(0, along[-1], 4000))
+    length = np.r_[0, np.cumsum(np.hypot(*np.diff(fine, axis=0).T))]
+    at = np.linspace(0, length[-1], count)
+    return np.stack([np.interp(at, length, column) for column in fine.T], axis=1)
+
+
+def distance_to(points):
+    """Return how far each pixel is from a curve, in parts of the canvas' height."""
+    y, x = grid()
+    return cKDTree(points).query(np.stack([x, y], axis=-1).reshape(-1, 2), workers=1)[0].reshape(y.shape)
+
+
+def foam(rng, back, size):
+    """Return the discs that make the foam of a crest: a thick lip, and fingers that curl from it, with hooks."""
+    tangent = np.gradient(back, axis=0)
+    tangent /= np.hypot(*tangent.T)[:, None]
+    inward = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    places, first = [], int(0.30 * len(back))
+    for i in range(first, len(back), 3):
+        share = (i - first) / (len(back) - first)
+        thick = size * (0.008 + 0.030 * share**0.8) * rng.uniform(0.8, 1.15)
+        places.append([*(back[i] + 0.5 * thick * inward[i]), thick])
+    i = first + 10
+    while i < len(back):
+        share = (i - first) / (len(back) - first)
+        for spread in (-0.5, 0.15, 0.8):
+            at = back[i] + size * (0.010 + 0.040 * share) * inward[i]
+            length = size * (0.03 + 0.105 * share) * rng.uniform(0.75, 1.2)
+            heading = np.arctan2(inward[i, 1], inward[i, 0]) - spread + rng.uniform(-0.15, 0.15)
+            bend, steps = rng.uniform(1.2, 2.2), 34
+            for step in range(steps):
+                t = step / (steps - 1)
+                thick = size * ((0.0125 + 0.007 * share) * (1 - t) ** 0.75 + 0.0012)
+                places.append([*at, thick])
+                if step % 12 == 8 and t < 0.8:
+                    for k in range(9):
+                        turned = heading - 1.1 + 0.16 * k
+                        hook = at + 0.0035 * size * k * np.array([np.cos(turned), np.sin(turned)])
+                        places.append([*hook, 0.62 * thick * (1 - k / 9) + 0.001 * size])
+                heading -= 2 * bend * t / steps
+                at = at + length / steps * np.array([np.cos(heading), np.sin(heading)])
+        i += int(13 + 16 * share * size)
+    return np.array(places)
+
+
+def breaker(canvas, rng, soft, size, bands, tones, back, face):
+    """Lay a breaking wave over the canvas: its back runs up to the tip, its face from there down and to the right."""
+    y, x = grid()
+    back, face = curve(back), curve(face)
+    inside = filled([*map(tuple, back), *map(tuple, face), (1.8, 1.6), (-0.5, 1.6)])
+    from_back, from_face = distance_to(back), distance_to(face)
+    # Where the way from back to face is shared alike, a line runs from the foot to the tip.
+    band = bands * from_back / (from_back + from_face + 1e-6) + 0.10 * soft + 0.05 * np.sin(31 * (x + y) / size)
+    deep, middle, pale = (rgb(code) for code in tones.split())
+    kind = np.floor(band).astype(int) % 3
+    colour = np.array([middle, deep, pale])[kind]
+    blend(colour, deep, 0.85 * ((np.abs(3 * band % 1 - 0.5) < 0.12) & (kind != 1)))
+    blend(colour, INK, (np.abs(band % 1 - 0.5) > 0.465).astype(float))
+    blend(colour, CREAM, ((from_face > 0.004 * size) & (from_face < 0.013 * size)).astype(float))
+    blend(colour, INK, (np.minimum(from_back, from_face) < 0.004 * size).astype(float))
+    blend(canvas, colour, inside.astype(float))
+    places = foam(rng, back, size)
+    blend(canvas, INK, discs(places + [0, 0, 0.0042 * size**0.5]))
+    white = discs(places)
+    blend(canvas, CREAM, white)
+    depth = ndi.distance_transform_edt(white) / HEIGHT / size**0.5
+    blend(canvas, middle, 0.75 * ((np.abs(depth / 0.0085 % 1 - 0.5) < 0.13) & (depth > 0.006)))
+
+
+def spray(canvas, rng, centre, spread, count, size):
+    """Throw drops of foam on the canvas."""
+    places = rng.normal(centre, spread, (count, 2))
+    drops = np.column_stack([places, size * rng.uniform(0.25, 1, count) ** 2])
+    for paint, rim in ((INK, 0.0022), (CREAM, 0)):
+        blend(canvas, paint, discs(drops + [0, 0, rim]))
 
 
 def draw_wave(seed=21):
-    """Cut a sea of curling waves under a low sun, as an array of colours between 0 and 1."""
+    """Cut a great wave under a red sun, as an array of colours between 0 and 1."""
     rng = np.random.default_rng(seed)
     y, x = grid()
     soft = fractal_noise(rng, y.shape, 1.9)
-    ink, cream = rgb("16233f"), rgb("f1e2bf")
     # The sky: rays around the sun, and banks of cloud with lines along them.
-    sun_x, sun_y = x - 0.93, y - 0.30
+    sun_x, sun_y = x - 0.98, y - 0.33
     far, turn = np.hypot(sun_x, sun_y), np.arctan2(sun_y, sun_x)
-    canvas = ramp(y, "0 4f7f9b .16 9fb9b0 .34 ecd9ae .55 efbf8a")
-    rays = np.cos(46 * turn + 1.5 * soft) > 0.35 + 0.5 * smoothstep(far, 0.2, 0.9)
+    canvas = ramp(y, "0 4f7f9b .16 9fb9b0 .34 ecd9ae .60 efbf8a")
+    rays = np.cos(46 * turn + 0.6 * soft) > 0.35 + 0.5 * smoothstep(far, 0.2, 0.9)
     blend(canvas, rgb("e58a52"), 0.75 * rays * (far > 0.15))
     blend(canvas, rgb("c8402c"), (far < 0.135).astype(float))
-    blend(canvas, ink, (np.abs(far - 0.135) < 0.006).astype(float))
-    for level, high in ((0.07, 0.05), (0.19, 0.06), (0.33, 0.05)):
+    blend(canvas, INK, (np.abs(far - 0.135) < 0.005).astype(float))
+    for level in (0.05, 0.17):
         bumps = np.abs(np.sin(9 * x + 31 * level)) + 0.6 * np.abs(np.sin(21 * x + 17 * level))
-        depth = y - (level + 0.06 * np.sin(2.2 * x + 40 * level) - high * bumps)
+        depth = y - (level + 0.05 * np.sin(2.2 * x + 40 * level) - 0.05 * bumps)
         inside = (depth > 0) & (depth < 0.085 + 0.03 * np.sin(5 * x + 9 * level))
         blend(canvas, ramp(depth, "0 f7eccd .05 d8d6bd .11 86a8ac"), inside.astype(float))
         lines = np.abs((depth / 0.017 + 0.12 * soft) % 1 - 0.5) < 0.11 + 0.9 * np.clip(0.07 - depth, 0, 0.1)
         edge = ndi.binary_dilation(inside, iterations=4) & ~ndi.binary_erosion(inside, iterations=3)
         blend(canvas, rgb("35587a"), 0.9 * (inside & lines))
-        blend(canvas, ink, edge.astype(float))
-    waves = [  # level, length, phase, height, lean: from the horizon to the viewer
-        (0.53, 0.30, 0.3, 0.045, 0.8),
-        (0.60, 0.42, 2.0, 0.08, 1.0),
-        (0.71, 0.60, 0.6, 0.14, 1.2),
-        (0.85, 0.83, 3.6, 0.21, 1.35),
-        (1.05, 1.15, 1.2, 0.27, 1.4),
-    ]
-    tones = ("7fa6b3", "4f86a6", "2f6796", "1f4b82", "173a6b")
-    for number, ((level, length, phase, high, lean), tone) in enumerate(zip(waves, tones)):
-        inside = filled(crest(level, length, phase, high, lean)) > 0
-        depth = ndi.distance_transform_edt(inside) / HEIGHT
-        size = 0.6 + 0.22 * number
-        sway = 0.10 * soft + 0.25 * np.sin(26 * x / size + 9 * y) * smoothstep(depth, 0.03, 0.2)
-        band = depth / (0.024 * size) + sway
-        colour = ramp(depth / size, f"0 {tone} .10 {tone} .22 16305c .5 11264a")
-        pale = np.abs(band % 1 - 0.5) < 0.30 - 0.22 * smoothstep(depth / size, 0.04, 0.30)
-        blend(colour, rgb("a9c8cc"), 0.95 * pale)
-        # Foam: cream, its lower edge in claws.
-        claws = 0.5 + 0.5 * np.sin(x * 190 / size + 5 * np.sin(31 * x / size)) * np.sin(x * 83 / size + y * 60 / size)
-        foam = smoothstep(level - y, -0.25 * high, 0.8 * high)
-        reach = size * (0.012 + 0.05 * foam * (0.25 + claws**2))
-        white = depth < reach
-        blend(colour, cream, white.astype(float))
-        rim = np.abs(depth - reach) < 0.0035 * size
-        blend(colour, ink, (rim | (depth < 0.0045 * size)).astype(float))
-        spots = np.abs((depth / (0.011 * size)) % 1 - 0.5) < 0.16
-        blend(colour, rgb("8fb3bf"), 0.8 * (white & spots & (depth > 0.008 * size)))
-        blend(canvas, colour, inside.astype(float))
-        if number >= 2:
-            low, up = (0, level - 1.9 * high, 0.004 * size), (WIDTH / HEIGHT, level - 0.7 * high, 0.011 * size)
-            drops = rng.uniform(low, up, (60, 3))
-            for paint, rim in ((ink, 0.002), (cream, -0.002)):
-                blend(canvas, paint, discs(drops + [0, 0, rim]))
+        blend(canvas, INK, edge.astype(float))
+    # Three breakers: far away, the great one, and one in front.
+    back = [(0.70, 0.66), (0.86, 0.585), (0.98, 0.545), (1.06, 0.555), (1.10, 0.60)]
+    face = [(1.10, 0.60), (1.06, 0.59), (1.04, 0.625), (1.10, 0.665), (1.25, 0.67), (1.45, 0.63)]
+    breaker(canvas, rng, soft, 0.42, 6, "1b3f73 5f94ad a9c8c6", back, face)
+    back = [(-0.15, 0.66), (0.02, 0.43), (0.16, 0.275), (0.33, 0.175), (0.50, 0.165), (0.64, 0.235), (0.725, 0.36)]
+    face = [(0.735, 0.455), (0.685, 0.385), (0.60, 0.35), (0.515, 0.38), (0.462, 0.47), (0.47, 0.60), (0.545, 0.72)]
+    face += [(0.68, 0.795), (0.88, 0.81), (1.10, 0.755), (1.25, 0.69), (1.45, 0.65)]
+    breaker(canvas, rng, soft, 1.0, 9, "16305c 3f78a3 b5d0cd", [*back, face[0]], face)
+    spray(canvas, rng, (0.80, 0.42), (0.07, 0.09), 60, 0.013)
+    back = [(-0.12, 0.90), (0.06, 0.83), (0.22, 0.765), (0.36, 0.745), (0.47, 0.785), (0.50, 0.84)]
+    face = [(0.50, 0.84), (0.455, 0.815), (0.40, 0.83), (0.385, 0.885), (0.44, 0.945), (0.60, 0.965), (0.82, 0.93)]
+    breaker(canvas, rng, soft, 0.62, 7, "12284f 2c639a 8fb9c4", back, [*face, (1.02, 0.875), (1.2, 0.86), (1.45, 0.90)])
+    spray(canvas, rng, (0.56, 0.83), (0.05, 0.05), 30, 0.009)
     # The grain of the block, and paper that shows through.
     grain = fractal_noise(rng, y.shape, 1.0, (4.0, 0.25))
     canvas *= 1 + 0.045 * grain[..., None]
-    blend(canvas, cream, 0.10 * smoothstep(grain, 0.6, 2.0))
+    blend(canvas, CREAM, 0.10 * smoothstep(grain, 0.6, 2.0))
     return np.clip(ndi.gaussian_filter(canvas, (0.8, 0.8, 0)), 0, 1)
 
 
