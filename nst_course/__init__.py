@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "classroom.checks": (
         "CheckError",
+        "check_assignment",
         "check_content_cost",
         "check_gram_matrix",
         "check_layer_style_cost",

@@ -2,6 +2,7 @@
 
 from .classroom.checks import (
     CheckError,
+    check_assignment,
     check_content_cost,
     check_gram_matrix,
     check_layer_style_cost,
@@ -12,6 +13,7 @@ from .classroom.checks import (
 
 __all__ = [
     "CheckError",
+    "check_assignment",
     "check_content_cost",
     "check_gram_matrix",
     "check_layer_style_cost",

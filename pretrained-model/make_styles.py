@@ -46,7 +46,7 @@ STYLES = {
     "brush-strokes": ("brush_strokes.png", 1.2e7),
     "colour-dots": ("colour_dots.png", 1.2e7),
     "stained-glass": ("stained_glass.png", 1.2e7),
-    "woodcut-wave": ("woodcut_wave.png", 6e6),
+    "woodcut-wave": ("woodcut_wave.png", 1.2e7),
 }
 TRAINING = Training(PERCEPTUAL, Adam(learning_rate=1e-3), steps=2500, batch_size=1, size=160, seed=1)
 #: All begin with a network that has learned to show photographs as they are. Otherwise spots of white or black appear,

@@ -1,17 +1,21 @@
 """The checks of the graded functions: wrong ones are told their mistake, right ones pass in any idiom."""
 
 import contextlib
+import functools
 import random
 import textwrap
+import threading
 import types
 
 import numpy as np
 import pytest
+import solutions
 import tensorflow as tf
 
 import nst_course
 from nst_course import (
     CheckError,
+    check_assignment,
     check_content_cost,
     check_gram_matrix,
     check_layer_style_cost,
@@ -683,6 +687,146 @@ def test_a_model_in_tensorflow_2_is_told_what_it_lacks():
     assert error.mistake == "model_nn/tf1-name" and "global_variables_initializer" in error.hint
 
 
+# --- whole solutions --------------------------------------------------------------------------------------------------
+
+
+def handed_in(name, code):
+    """Return the function that somebody's code defines, in a notebook of its own."""
+
+    def decorated(change):
+        def decorator(function):
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                return change(function(*args, **kwargs))
+
+            return wrapper
+
+        return decorator
+
+    notebook = {"tf": tf1, "np": np, "functools": functools, "gram_matrix": gram_matrix}
+    notebook |= {"twice_nothing": decorated(lambda x: x), "doubled": decorated(lambda x: 2 * x)}
+    notebook["compute_content_cost"] = nst_course.compute_content_cost
+    exec(code.lstrip(), notebook)
+    return notebook[name]
+
+
+@pytest.mark.parametrize("name, code", solutions.RIGHT)
+def test_right_solutions_pass(name, code, mode, capfd):
+    CHECKS[name](handed_in(name, code))
+    assert capfd.readouterr().out.startswith(f"{name}: right, ")
+
+
+@pytest.mark.parametrize("solution, slugs", solutions.WRONG)
+def test_wrong_solutions_are_told_their_mistake(solution, slugs):
+    """In a graph, as in the assignment, and in eager mode but for what there is none of."""
+    slug, _, only_in_graphs = slugs.partition("|")
+    name, code = solution
+    modes = [tf.Graph().as_default()]
+    if not only_in_graphs and name not in ("compute_style_cost", "model_nn"):
+        modes.append(contextlib.nullcontext())
+    for mode in modes:
+        with mode:
+            error = mistake(handed_in(name, code), CHECKS[name])
+        assert slug in error.mistake.split("/")[1].split("+"), error
+
+
+# --- what a student sees ----------------------------------------------------------------------------------------------
+
+
+def rendered(fn, check):
+    return "\n".join(mistake(fn, check)._render_traceback_())
+
+
+def test_a_reshaped_matrix_is_drawn_beside_the_right_one(mode):
+    body = layer_style("tf.reshape(a, [n_C, n_H * n_W])", RIGHT_COMPARE)
+    text = rendered(student("compute_layer_style_cost", body), check_layer_style_cost)
+    assert "111 112 113 121" in text  # row 1, column 1, channels 1, 2 and 3, and the next position
+    assert "111 121 211 221" in text  # channel 1 at all four positions
+    assert "tf.reshape" not in text
+    right_place = student("compute_layer_style_cost", layer_style(RIGHT_UNROLL, f"{SQUARE} / ({C2} * {P2})"))
+    assert "111" not in rendered(right_place, check_layer_style_cost)
+
+
+def test_a_check_is_rendered_as_its_own_lines_and_the_students(tmp_path):
+    """IPython asks an exception for its lines. Frames of this library and of TensorFlow are left out."""
+    path = tmp_path / "notebook.py"
+    path.write_text("def gram_matrix(A):\n    B = tf.transpose(A)\n    return tf.matmul(B, B)\n")
+    notebook = {"tf": tf1}
+    exec(compile(path.read_text(), path, "exec"), notebook)
+    error = mistake(notebook["gram_matrix"], check_gram_matrix)
+    first, expected, found, line, hint = error._render_traceback_()
+    assert [first, expected, found, hint] == str(error).splitlines()
+    assert line == "line 3: return tf.matmul(B, B)"
+    assert (
+        mistake(student("gram_matrix", "A * A"), check_gram_matrix)._render_traceback_()
+        == str(mistake(student("gram_matrix", "A * A"), check_gram_matrix)).splitlines()
+    )
+
+
+def test_how_far_am_i(mode):
+    names = {
+        "compute_content_cost": nst_course.compute_content_cost,
+        "gram_matrix": student("gram_matrix", "A * A"),
+        "compute_layer_style_cost": student("compute_layer_style_cost", "raise NotImplementedError()"),
+        "total_cost": nst_course.total_cost,
+        "model_nn": student("model_nn", MODEL_NN),
+    }
+    progress = check_assignment(names)
+    assert [row.status for row in progress.rows] == [
+        *("right", "not right yet", "not written yet", "not written yet", "right", "right"),
+    ]
+    text = str(progress)
+    assert text.startswith("3 of 6\n") and "gram/elementwise" in text and "NotImplementedError" not in text
+    html = progress._repr_html_()
+    assert "<b>3 of 6</b>" in html and html.count("<tr>") == 6
+
+
+def test_functions_are_found_where_it_is_called():
+    notebook = {"check_assignment": check_assignment, "gram_matrix": nst_course.gram_matrix}
+    exec("progress = check_assignment()", notebook)
+    assert [row.function for row in notebook["progress"].rows if row.status == "right"] == ["gram_matrix"]
+
+
+def test_checks_in_several_threads_leave_the_output_alone(capfd):
+    errors = []
+
+    def check():
+        try:
+            with tf.Graph().as_default():
+                check_gram_matrix(nst_course.gram_matrix)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print("still here")
+    out, err = capfd.readouterr()
+    assert not errors and out.count("gram_matrix: right") == 4 and out.endswith("still here\n") and err == ""
+
+
+def test_what_is_handed_in_is_not_changed_by_who_takes_it():
+    """Arrays, lists and the model are the function's own: what it does to them does not reach the next check."""
+    body = f"if isinstance(a_C, np.ndarray):\n    a_C *= 2\n{SIZES}return {D} / (4 * {N})"
+    for _ in range(2):
+        mistake(student("compute_content_cost", body), check_content_cost)
+    check_content_cost(nst_course.compute_content_cost)
+    with contextlib.suppress(CheckError):
+        check_style_cost(student("compute_style_cost", "STYLE_LAYERS.clear()\nmodel.clear()\nreturn 0"))
+    check_style_cost(nst_course.compute_style_cost)
+
+
+def test_the_seed_of_eager_mode_is_put_back():
+    tf.random.set_seed(5)
+    expected = [float(tf.random.normal([])) for _ in range(3)][2]
+    tf.random.set_seed(5)
+    tf.random.normal([]), tf.random.normal([])
+    check_gram_matrix(student("gram_matrix", f"tf.set_random_seed(9)\ntf.random_normal([])\nreturn {MATMUL}"))
+    assert float(tf.random.normal([])) == expected
+
+
 # --- nothing is left behind -------------------------------------------------------------------------------------------
 
 
@@ -701,7 +845,7 @@ def test_the_notebook_stays_as_it_was(name, wrong, capfd):
         "import sys, random, warnings\nnp.random.rand(3), random.random(), warnings.warn('w')\n"
         "print('o'), print('e', file=sys.stderr)\ntf.set_random_seed(7)\nglobal J\nJ = None\n"
     )
-    body = noise.replace("global J\nJ = None\n", "" if name in ("model_nn", "compute_style_cost") else "")
+    body = noise.replace("global J\nJ = None\n", "") if name in ("model_nn", "compute_style_cost") else noise
     body += "raise ValueError\n" if wrong else ""
     body += right if "return" in right else f"return {right}"
     names = {key: object() for key in ("sess", "model", "train_step", "J", "J_content", "J_style", "save_image")}

@@ -6,13 +6,12 @@ function may be written for a TensorFlow 1 graph or for eager mode; it runs in w
 caller's graph, session, globals and random states stay as they are.
 """
 
-from .formulas import check_formula
-from .networks import check_model, check_style
+from .assignment import check_assignment, check_one
 from .running import CheckError
-from .total import check_total
 
 __all__ = [
     "CheckError",
+    "check_assignment",
     "check_content_cost",
     "check_gram_matrix",
     "check_layer_style_cost",
@@ -35,7 +34,7 @@ def check_content_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_formula("compute_content_cost", fn))
+    print(check_one("compute_content_cost", fn))
 
 
 def check_gram_matrix(fn):
@@ -51,7 +50,7 @@ def check_gram_matrix(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_formula("gram_matrix", fn))
+    print(check_one("gram_matrix", fn))
 
 
 def check_layer_style_cost(fn):
@@ -69,7 +68,7 @@ def check_layer_style_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_formula("compute_layer_style_cost", fn))
+    print(check_one("compute_layer_style_cost", fn))
 
 
 def check_style_cost(fn):
@@ -87,7 +86,7 @@ def check_style_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_style(fn))
+    print(check_one("compute_style_cost", fn))
 
 
 def check_total_cost(fn):
@@ -103,7 +102,7 @@ def check_total_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_total(fn))
+    print(check_one("total_cost", fn))
 
 
 def check_model_nn(fn):
@@ -122,4 +121,4 @@ def check_model_nn(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_model(fn))
+    print(check_one("model_nn", fn))

@@ -5,14 +5,18 @@ not: the function is run at several sizes, and constant * n_H^a * n_W^b * n_C^c 
 normaliser is read off its exponents.
 """
 
+import contextlib
 import functools
 import itertools
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from ...costs import compute_content_cost, compute_layer_style_cost, gram_matrix
+from .drawing import MISPLACED, draw
 from .mistakes import (
     HINTS,
     activations,
@@ -23,7 +27,7 @@ from .mistakes import (
     matrices,
     style_structures,
 )
-from .running import CheckError, Subject, is_tensor, mentions, mode, rebind, untouched
+from .running import CheckError, Subject, has_caret, is_tensor, mentions, mode, seeing, types_in, untouched
 
 #: Largest relative difference that still counts as equal: float32, summed up in another order.
 TOLERANCE = 1e-4
@@ -47,6 +51,7 @@ class Formula(NamedTuple):
     structures: tuple
     constant: float
     power: tuple
+    reference: Callable
     helpers: dict = {}
     large: Callable | None = None
 
@@ -116,14 +121,18 @@ def diagnose(formula, fn, found):
     for structure, values in zip(formula.structures, _values(formula.subject.function)):
         factor = fit(found, values, sizes)
         if factor is not None and factor.powers is not None:
-            return [*map(_part, structure.mistakes), *_factor_parts(formula, fn, structure, factor)]
+            return [*_structure_parts(structure), *_factor_parts(formula, fn, structure, factor)]
         if factor is not None:
             matches.append((structure, factor))
     if matches:
         structure, factor = matches[0]
         times = factor.constant / formula.normaliser(inputs[0])
-        return [*map(_part, structure.mistakes), _part("factor", factor=f"{times:.4g}")]
+        return [*_structure_parts(structure), _part("factor", factor=f"{times:.4g}")]
     return [_part("unknown")]
+
+
+def _structure_parts(structure):
+    return [_part(slug, **structure.words) for slug in structure.mistakes]
 
 
 @functools.cache
@@ -183,30 +192,32 @@ def _normaliser_parts(formula, fn, constant, powers):
     missing = [letter for letter, power in zip(letters, powers) if power == 0]
     first = [letter for letter, power, p in zip(letters, powers, right) if p < power < 0]
     if missing:
-        names = " and ".join(missing)
+        names = _spoken(missing)
         parts.append(
             (
                 "forgot-" + "-".join(missing),
                 f"The normaliser lacks {names}: a layer with more of it would count more. Look at the product under "
-                "the fraction.",
+                "the fraction, and at which size each name holds.",
             )
         )
     if len(first) == len(letters):
         parts.append(_part("nothing-squared"))
     elif first:
-        names = " and ".join(first)
+        names = _spoken(first)
         parts.append(
             (
                 "-".join(first) + "-not-squared",
-                f"In the normaliser {names} should be squared and stands in its first power. Look at the exponents and "
-                "at the parentheses: a power binds tighter than a product.",
+                f"In the normaliser the square is missing from {names}. Look at the exponents and at the parentheses: "
+                "a power binds tighter than a product.",
             )
         )
     if len(over) == len(letters):
         parts.append(_part("mean-and-normaliser" if mentions(fn, "reduce_mean") else "normaliser-twice"))
     elif over:
-        names = " and ".join(over)
-        hint = f"{names} divides too often. Look for a power too many, a letter in place of another, or a mean."
+        hint = (
+            f"The sum is divided too often by {_spoken(over)}. Look for a power too many, a name in place of another, "
+            "or a mean."
+        )
         parts.append(("-".join(over) + "-too-often", hint))
     if is_about(n, 4):
         return parts
@@ -220,6 +231,18 @@ def _normaliser_parts(formula, fn, constant, powers):
     shown = f"{n:.4g}"
     hint = f"In the normaliser {shown} stands where the formula has 4, or a function has a factor of its own. "
     return [*parts, (f"{shown}-for-4", hint + "Look at the constants.")]
+
+
+#: Students may give the sizes other names.
+_SPOKEN = {
+    "n_H": "the height (n_H, axis 1)",
+    "n_W": "the width (n_W, axis 2)",
+    "n_C": "the number of channels (n_C, the last axis)",
+}
+
+
+def _spoken(letters):
+    return " and ".join(_SPOKEN[letter] for letter in letters)
 
 
 def _product(letters, powers):
@@ -248,38 +271,52 @@ def check_formula(name, fn):
     CheckError
         If it is wrong.
     """
-    with untouched():
+    with untouched(), seeing(fn):
         formula = formulas()[name]
-        error = _verdict(formula, rebind(fn, **formula.helpers))
+        with seeing(fn, **formula.helpers):
+            error, more = _verdict(formula, fn)
         # A pair of slips in two functions may cancel out, and then there is nothing to find fault with here.
-        if error and formula.helpers and not _verdict(formula, fn):
+        if error and formula.helpers and not _verdict(formula, fn)[0]:
             error = None
+        if error and MISPLACED & set(error.mistake.split("/")[1].split("+")):
+            error.drawing = draw(fn)
     if error:
         raise error
-    return f"{name}: right, {_shown(formula, 0, formula.right(formula.inputs()[0]))}"
+    return f"{name}: right, {_shown(formula, 0, formula.right(formula.inputs()[0]))}{more}"
 
 
 def _verdict(formula, fn):
+    """Return the error of a function, or None, and what else is to be said."""
     try:
         with mode() as sess:
-            _compare(formula, fn, sess)
+            return None, _compare(formula, fn, sess)
     except CheckError as error:
-        return error
-    return None
+        return error, ""
+    except Exception as error:  # of the check itself, which a function may bring about that nobody thought of
+        hint = "The function's result could not be looked at. Compare each step with the formula."
+        found = f"{type(error).__name__} while the result was looked at"
+        made = formula.subject.error(formula.subject.result, found, ("unreadable", hint))
+        made.__cause__ = error
+        return made, ""
 
 
 def _compare(formula, fn, sess):
-    """Raise a CheckError unless a function is right."""
+    """Raise a CheckError unless a function is right; return what else is to be said."""
     subject, inputs = formula.subject, formula.inputs()
     rights = [formula.right(arrays) for arrays in inputs]
-    results = []
+    results, steps = [], []
     for i, arrays in enumerate(inputs):
         expected = _shown(formula, i, rights[i])
+        arguments = _arguments(arrays, first=i == 0)
         try:
-            results.append(subject.call(expected, fn, *_arguments(arrays, first=i == 0)))
+            with _counted(steps):
+                results.append(subject.call(expected, fn, *arguments))
         except CheckError as error:
+            if has_caret(fn):
+                raise subject.error(expected, error.found, _part("caret")) from error.__cause__
             if i and error.mistake.endswith("/shapes"):
-                raise subject.error(expected, error.found, _part("hard-coded")) from error.__cause__
+                slug = "hard-coded" if types_in(fn, (3, 12, 16, 48)) else "elsewhere"
+                raise subject.error(expected, error.found, _part(slug)) from error.__cause__
             raise
     found = subject.read(_shown(formula, 0, rights[0]), results, sess)
     wrong = [i for i, (f, right) in enumerate(zip(found, rights)) if not _equal(f, right)]
@@ -289,15 +326,65 @@ def _compare(formula, fn, sess):
         raise subject.error(_shown(formula, i, rights[i]), _shown(formula, i, found[i]), *parts)
     if not all(map(is_tensor, results)):
         raise subject.error("a tensor", f"a {type(results[0]).__name__}", _part("not-a-tensor"))
+    _check_gradient(formula, fn, sess)
     if formula.large:
+        # What is done for each position, in Python, would take minutes there. Two inputs with as many channels tell.
+        few, many = (np.prod(formula.sizes(*inputs[i])[:2]) for i in (5, 4))
+        if steps[4] - steps[5] > 20 * (many - few):
+            return " (it loops over the positions: not tried on a layer of 300 x 400, where that takes minutes)"
         _check_large(formula, fn, sess)
+    return ""
+
+
+@contextlib.contextmanager
+def _counted(steps):
+    """Append how many calls of functions a block makes."""
+    count, before = 0, sys.getprofile()
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+        steps.append(count)
+
+
+def _check_gradient(formula, fn, sess):
+    """Raise a CheckError unless what flows back to the last argument is the derivative of the formula."""
+    arrays = formula.inputs()[1]
+    weights = tf.constant(np.random.RandomState(5).randn(*np.shape(formula.right(arrays))), tf.float32)
+
+    def gradient(function):
+        arguments = _arguments(arrays)
+        if sess:
+            result = formula.subject.call("a tensor", function, *arguments)
+            return tf.gradients([weights * tf.cast(result, tf.float32)], [arguments[-1]])[0]
+        with tf.GradientTape() as tape:
+            tape.watch(arguments[-1])
+            result = weights * tf.cast(formula.subject.call("a tensor", function, *arguments), tf.float32)
+        return tape.gradient(result, arguments[-1])
+
+    right, found = gradient(formula.reference), gradient(fn)
+    to = formula.arguments[-1]
+    if found is not None:
+        right, found = formula.subject.read("a gradient", [right, tf.convert_to_tensor(found)], sess)
+    if found is None or not found.any():
+        raise formula.subject.error("a result that an optimiser can lower", "no gradient", _part("no-gradient", to=to))
+    if not _equal(found, right, 1e-3):
+        share = np.vdot(found, right) / np.vdot(right, right)
+        text = f"{share:.3g} of it in its direction"
+        raise formula.subject.error(f"the derivative by {to}", text, _part("gradient", to=to))
 
 
 def _arguments(arrays, first=False):
     """Return tensors for the course's own cell; for the others a_C or a_S as an array, as they are in the run."""
     if first or len(arrays) == 1:
         return [tf.constant(array) for array in arrays]
-    return [arrays[0], tf.constant(arrays[1])]
+    return [arrays[0].copy(), tf.constant(arrays[1])]
 
 
 def _equal(found, right, tolerance=TOLERANCE):
@@ -313,6 +400,10 @@ def _parts(formula, fn, sess, found, rights):
         return [_part("nan")]
     if not any(f.any() for f in found):
         return [_zero(formula, fn, sess)]
+    if has_caret(fn):
+        return [_part("caret")]
+    if len({f.tobytes() for f in found}) == 1:
+        return [_part("constant")]
     parts = []
     if np.ndim(rights[0]) == 0 and found[0].ndim:
         one = all(f.size == 1 for f in found)
@@ -323,9 +414,46 @@ def _parts(formula, fn, sess, found, rights):
     more = diagnose(formula, fn, found)
     if more[0][0] != "unknown":
         return parts + more
-    if not parts and found[0].shape != np.shape(rights[0]):
-        return [_part("shape", shape=found[0].shape, wanted=np.shape(rights[0]))]
-    return parts or more
+    if found[0].shape != np.shape(rights[0]):
+        return parts or [_part("shape", shape=found[0].shape, wanted=np.shape(rights[0]))]
+    return parts + (_rounded(found, rights) or _binomial(formula, found) or ([] if parts else more))
+
+
+def _rounded(found, rights):
+    """Recognise right results that were rounded."""
+    for digits in range(5):
+        if all(np.allclose(f, np.round(right, digits), rtol=1e-5) for f, right in zip(found, rights)):
+            return [_part("rounded", digits=digits)]
+    if all(np.allclose(f, np.floor(right)) for f, right in zip(found, rights)):
+        return [_part("floored")]
+    if not any(np.mod(f, 1).any() for f in found):
+        return [_part("whole-result")]
+    return []
+
+
+def _binomial(formula, found):
+    """Recognise p x^2 + q x y + r y^2 where (x - y)^2 belongs, with the right factor in front."""
+    if len(formula.arguments) < 2:
+        return []
+    style = formula.power[0] == -2
+    rows, scaled = [], []
+    for f, arrays in zip(found, formula.inputs()):
+        x, y = (_course_gram(a) if style else a.astype(np.float64) for a in arrays)
+        rows.append([np.vdot(x, x), np.vdot(x, y), np.vdot(y, y)])
+        scaled.append(float(f) / formula.normaliser(arrays))
+    rows, scaled = np.array(rows), np.array(scaled)
+    size = np.abs(rows).sum(axis=1)
+    solution = np.linalg.lstsq(rows / size[:, None], scaled / size, rcond=None)[0]
+    if np.abs(rows @ solution - scaled).max() > 1e-3 * np.abs(scaled).max() or np.abs(solution).max() > 100:
+        return []
+    first, second = ("GS", "GG") if style else formula.arguments
+    p, q, r = np.round(solution, 3) + 0.0
+    return [_part("binomial", first=first, second=second, p=p, q=q, r=r)]
+
+
+def _course_gram(a):
+    A = a.reshape(-1, a.shape[-1]).astype(np.float64)
+    return A.T @ A
 
 
 def _zero(formula, fn, sess):
@@ -334,7 +462,8 @@ def _zero(formula, fn, sess):
     unused = []
     for i, name in enumerate(formula.arguments):
         probe = [np.full_like(a, np.nan) if j == i else a for j, a in enumerate(arrays)]
-        if not np.isnan(formula.subject.read("a number", [fn(*_arguments(probe))], sess)).any():
+        result = formula.subject.call("a number", fn, *_arguments(probe))
+        if not np.isnan(formula.subject.read("a number", [result], sess)).any():
             unused.append(name)
     return _part("same-for-both", unused=" and ".join(unused)) if unused else _part("zero-factor")
 
@@ -389,6 +518,7 @@ def formulas():
         distinct(content_structures(), activations()),
         0.25,
         (-1, -1, -1),
+        compute_content_cost,
     )
     gram = Formula(
         Subject("gram_matrix", "gram", "GA"),
@@ -399,6 +529,7 @@ def formulas():
         distinct(gram_structures(), matrices()),
         1.0,
         (0, 0),
+        gram_matrix,
     )
     style = Formula(
         Subject("compute_layer_style_cost", "layer_style", "J_style_layer"),
@@ -409,6 +540,7 @@ def formulas():
         distinct(style_structures(), activations()),
         0.25,
         (-2, -2, -2),
+        compute_layer_style_cost,
         {"gram_matrix": _gram_matrix},
         large_activations,
     )

@@ -31,8 +31,7 @@ HINTS = {
     "and it has no effect. Look at where each of the two is used.",
     "only-a_G": "Only a_G enters the result, so that nothing is compared. Look at where each of the two arguments is "
     "used.",
-    "sign": "The sign is wrong: the cost is negative, and lowering it would drive the pictures apart. Look for a "
-    "minus.",
+    "sign": "The sign is wrong. Look for a minus.",
     "whole-numbers": "The activations were cut to whole numbers on the way. Look for a cast to an integer type.",
     "unrolled-differently": "The two were unrolled in different orders, so that an entry of one is compared with a "
     "foreign entry of the other. Do the same to both, or nothing: the sum does not need it.",
@@ -80,14 +79,12 @@ HINTS = {
     "layer is. Compare with the fraction in the formula.",
     "half": "The factor is 1/2, as in the lecture and in the paper. This assignment divides by 4 and by the size of "
     "the layer; look at the fraction in its formula.",
-    "missing-4": "The result is 4 times too large: the 4 in the normaliser is missing. Look at the fraction in front "
-    "of the sum.",
+    "missing-4": "The 4 in the normaliser is missing. Look at the fraction in front of the sum.",
     "reduce-mean": "reduce_mean was used: the mean divides by the number of entries, but the formula's 4 is missing. "
     "Look at the fraction in front of the sum.",
-    "l2-loss": "Half of what is expected: tf.nn.l2_loss has a factor 1/2 of its own. Look up what it computes, and "
-    "allow for it.",
-    "4-squared": "The 4 was squared with the rest, it seems: the result is 4 times too small. Look at which factors "
-    "stand inside the parentheses that are squared.",
+    "l2-loss": "tf.nn.l2_loss has a factor 1/2 of its own. Look up what it computes, and allow for it.",
+    "4-squared": "The 4 was squared with the rest, it seems. Look at which factors stand inside the parentheses that "
+    "are squared.",
     "multiplied": "The sum was multiplied by the normaliser, not divided by it: large layers would count most. Look "
     "at the fraction in front of the sum.",
     "precedence": "Only a part of the normaliser divides; the rest multiplies. In Python 1/4*n is (1/4)*n. Look at "
@@ -108,10 +105,12 @@ HINTS = {
     "at whether the normaliser is computed with int32 numbers, such as those of tf.shape or NumPy, and compute with "
     "floats.",
     # zero
-    "zero-factor": "The result is 0 for pictures that differ: the factor in front of the sum is 0. The operator // "
-    "rounds down to a whole number, and so does a cast to an integer. Look at the division.",
-    "same-for-both": "The result is 0 for pictures that differ: {unused} has no effect, so that something is "
-    "compared with itself. Look at where each of the two arguments is used.",
+    "zero-factor": "The result is 0 whatever comes in, though every argument is used: a factor of it is 0. The "
+    "operator // rounds down to a whole number, and so does a cast to an integer. Look at the divisions.",
+    "same-for-both": "The result is 0 whatever comes in, and {unused} has no effect: is something compared with "
+    "itself? Look at where each argument is used.",
+    "constant": "The result is the same whatever comes in: the arguments are not what is computed with. Look for a "
+    "number, or a name from another cell, where an argument belongs.",
     # the kind of result
     "not-summed": "An array came, of shape {shape}; the cost is one number. The sum over all entries is missing, or "
     "takes some axes only.",
@@ -124,6 +123,34 @@ HINTS = {
     "running or converting the result inside the function.",
     "nan": "The result is not a finite number: something was divided by 0, or a root or logarithm was taken of a "
     "negative number. Look at the normaliser.",
+    "rounded": "The result was rounded, to {digits} digits behind the point. Nothing flows back through a rounded "
+    "number, and the picture would never change. Look for a rounding.",
+    "floored": "The result was rounded down to a whole number: // does that, and floor, and a cast. Look at the "
+    "division.",
+    "whole-result": "The result is a whole number at every size: it was rounded, or cast to an integer, on the way. "
+    "Look for //, a rounding or a cast.",
+    "caret": "In Python ^ is no power: it compares the bits of two whole numbers. A power is written **.",
+    "binomial": "The square of the difference was multiplied out, and a term is wrong: {first}^2 counts {p:.3g} times, "
+    "{first} {second} {q:.3g} times, {second}^2 {r:.3g} times; they should count 1, -2 and 1.",
+    "another-loss": "Another loss was computed, {loss}. The formula is a sum of squares of differences, and nothing "
+    "else.",
+    "only-last": "Only the last part of the sum counts: a loop assigns anew where it should add. Look at the "
+    "assignment inside the loop.",
+    "only-first-part": "Only the first part of the sum counts: a loop ends after one turn. Look at how far the return "
+    "line is indented, and at the range.",
+    "one-short": "The last part of the sum is missing: a loop ends one short. Look at the range.",
+    "begins-late": "The first part of the sum is missing: a loop begins one late. Look at the range.",
+    "half-the-pairs": "Of each pair of channels only one order is counted, entries on one side of the diagonal. Look "
+    "at the range of the inner loop.",
+    "batch-axis": "The axis of the batch was transposed with the others: a matrix of three axes went into gram_matrix, "
+    "which then makes one small matrix for every channel. Write down the shape after the transpose.",
+    "elsewhere": "Right for the course's 4 x 4 x 3, but not where height, width and channels differ. Look for a size "
+    "that is used twice, or stands in the place of another.",
+    "no-gradient": "The value is right, but nothing flows back to {to}: an optimiser could not lower it, and the "
+    "picture would never change. NumPy, rounding, stop_gradient and numpy_function cut the way back. Use TensorFlow's "
+    "functions from the arguments to the result.",
+    "gradient": "The value is right, but what flows back to {to} is not the derivative of the formula: the optimiser "
+    "would go another way. Look for stop_gradient, a rounding, or NumPy on a part of the way.",
     "unknown": "None of the known mistakes gives this. Compare each step with the formula, and print the shape of "
     "each intermediate result.",
 }
@@ -134,6 +161,7 @@ class Structure(NamedTuple):
 
     mistakes: tuple
     compute: Callable
+    words: dict = {}
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -214,6 +242,26 @@ def distinct(structures, inputs):
     return tuple(seen.values())
 
 
+#: Parts of an axis that a loop which goes wrong leaves over.
+_PARTS = {
+    ("only-last",): slice(-1, None),
+    ("only-first-part",): slice(0, 1),
+    ("one-short",): slice(0, -1),
+    ("begins-late",): slice(1, None),
+}
+
+#: Losses of others; the name is said.
+LOSSES = {
+    "the largest square": lambda x, y: np.square(x - y).max(),
+    "the largest difference": lambda x, y: np.abs(x - y).max(),
+    "Huber's": lambda x, y: np.where(np.abs(x - y) <= 1, np.square(x - y) / 2, np.abs(x - y) - 0.5).sum(),
+    "log-cosh": lambda x, y: (np.logaddexp(x - y, y - x) - np.log(2)).sum(),
+    "the cosine similarity": lambda x, y: (x * y).sum() / np.sqrt(np.square(x).sum() * np.square(y).sum()),
+    "the variance of the difference": lambda x, y: np.square(x - y - (x - y).mean()).sum(),
+    "the square root of absolute differences": lambda x, y: np.sqrt(np.abs(x - y)).sum(),
+}
+
+
 def content_structures():
     """List what may be summed up for the content cost."""
 
@@ -234,6 +282,15 @@ def content_structures():
 
     for i, j in itertools.permutations(range(len(_ORDERS) + 1), 2):
         yield Structure(("unrolled-differently",), differently(i, j))
+    for mistakes, part in _PARTS.items():
+        for axis in (3, 2, 1):
+
+            def partly(a, b, where=(slice(None),) * axis + (part,)):
+                return np.square(_f(a)[where] - _f(b)[where]).sum()
+
+            yield Structure(mistakes, partly)
+    for loss, combine in LOSSES.items():
+        yield Structure(("another-loss",), combined(combine), {"loss": loss})
     # A row and a column: every entry of one is compared with every entry of the other.
     yield Structure(("unrolled-differently",), lambda a, b: np.square(_f(a).ravel() - _f(b).reshape(-1, 1)).sum())
 
@@ -267,6 +324,10 @@ def gram_structures():
     yield Structure(("unchanged",), lambda A: _f(A).T)
     yield Structure(("entries-squared",), lambda A: np.square(gram(_f(A))))
     yield Structure(("whole-numbers",), lambda A: gram(np.trunc(_f(A))))
+    for mistakes, part in _PARTS.items():
+        yield Structure(mistakes, lambda A, part=part: gram(_f(A)[:, part]))
+    for half in (np.triu, np.tril):
+        yield Structure(("half-the-pairs",), lambda A, half=half: half(gram(_f(A))))
 
 
 def _unrolled(order, rows, turned):
@@ -330,6 +391,18 @@ def style_structures():
         yield Structure(("no-gram", *mistakes), compared(combine, right, right, lambda A: A))
     for turned in (False, True):
         yield Structure(("not-unrolled",), compared(square, stacked(turned), stacked(turned), batch))
+    yield Structure(
+        ("batch-axis",), compared(square, lambda a: right(a)[:, :, None], lambda a: right(a)[:, :, None], batch)
+    )
+    for mistakes, part in _PARTS.items():
+        for where in ((part,), (part, part)):
+            yield Structure(mistakes, compared(square, right, right, lambda A, where=where: gram(A)[where]))
+        yield Structure(mistakes, compared(square, right, right, lambda A, part=part: gram(A[:, part])))
+    for k in (0, 1):
+        yield Structure(("half-the-pairs",), compared(square, right, right, lambda A, k=k: np.triu(gram(A), k)))
+    for loss, combine in LOSSES.items():
+        if loss not in ("Huber's", "log-cosh"):  # at the size of Gram matrices they are absolute differences
+            yield Structure(("another-loss",), compared(combine, right, right), {"loss": loss})
     yield Structure(("elementwise-gram",), compared(square, right, right, np.square))
     yield Structure(("whole-numbers",), lambda a, b: square(gram(right(np.trunc(a))), gram(right(np.trunc(b)))))
     yield Structure(("gram-of-difference",), lambda a, b: np.square(gram(right(a) - right(b))).sum())

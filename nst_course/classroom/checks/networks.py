@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,8 @@ from ...costs import compute_content_cost, compute_layer_style_cost, total_cost
 from ...session import load_vgg_model
 from ...weights.network import VGGWeights
 from .formulas import formulas
-from .running import CONFIG, Subject, is_tensor, rebind, untouched
+from .mistakes import HINTS as FORMULA_HINTS
+from .running import CONFIG, CheckError, Subject, has_caret, is_tensor, seeing, untouched
 
 #: The course's layers and one more, so that 0.2 is no mean; each has a coefficient that tells it from the others.
 LAYERS = [("conv1_1", 0.1), ("conv2_1", 0.3), ("conv3_1", 0.15), ("conv4_1", 0.25), ("conv4_2", 0.05), ("conv5_1", 0.4)]
@@ -29,6 +31,8 @@ HINTS = {
     "only-last": "Only the last layer counts: the sum begins anew with every layer. Look at the assignment inside "
     "the loop.",
     "only-first": "Only the first layer counts: the loop ends after it. Look at how far the return line is indented.",
+    "one-short": "The last layer is missing: the loop ends one short. Look at its range.",
+    "begins-late": "The first layer is missing: the loop begins one late. Look at its range.",
     "one-layer": "The same layer was taken every time. Look at what stands between the brackets of model.",
     "coefficient-squared": "The coefficients were applied twice. Look at where each one is used.",
     "factor": "Every layer counts {factor:.4g} times what it should. Look for a constant, inside the loop and after "
@@ -41,6 +45,17 @@ HINTS = {
     "the two is run.",
     "style-for-both": "The cost is 0 for every picture and does not depend on it: the style's activations are used "
     "for both sides. Those of the generated picture must stay a tensor; look at which of the two is run.",
+    "content-cost": "compute_content_cost was called for the layers where compute_layer_style_cost belongs: "
+    "activations are compared, and not their Gram matrices. Look at what is called inside the loop.",
+    "session-changed": "After the function the input holds another picture than before: an initialiser or an assign "
+    "was run inside it, and the style's activations are those of that picture. Look for what is run in sess beside the "
+    "activations.",
+    "own-session": "Nothing was run in the session sess while the function ran, and the style picture is the input in "
+    "that one only. Look for a session that is opened inside the function.",
+    "no-gradient": "The value is right, but nothing flows back to the generated picture: the optimiser could not "
+    "change it. NumPy, rounding and stop_gradient cut the way back.",
+    "gradient": "The value is right, but what flows back to the generated picture is not the derivative of the cost. "
+    "Look for stop_gradient, a rounding, or NumPy on a part of the way.",
     "style-unknown": "None of the known mistakes gives this. Look at what the loop does for one layer: its "
     "activations, the two arguments, the coefficient, the sum.",
     "not-a-tensor": "The style cost came as a plain number: it was run, and no longer depends on the generated "
@@ -60,6 +75,17 @@ HINTS = {
     "What is done once belongs before the loop.",
     "initialised-in-loop": "The initialiser was run again inside the loop: it puts the picture and the optimiser "
     "back. What is done once belongs before the loop.",
+    "own-optimizer": "train_step was never run, and yet the picture changed: an optimiser was made inside the "
+    "function. The notebook's train_step is to be run; look inside the loop.",
+    "model_nn-own-session": "The picture in the session that was given is another one than what is returned: the steps "
+    "were taken in a session of the function's own. The notebook goes on with sess; look for a session that is opened "
+    "inside.",
+    "closes-session": "The function closes the session, with which the notebook goes on. Look for close, and for a "
+    "with around sess.",
+    "same-run": "train_step and the input were run in the same sess.run, which does the two in no particular order: "
+    "the picture is sometimes that before the step. Run train_step first, and read the input in a run of its own.",
+    "renamed": "The notebook calls model_nn(sess, input_image, num_iterations=...): the third parameter has another "
+    "name. Compare the def line with the one in the exercise.",
     "steps": "train_step ran {steps} times for num_iterations = {wanted}. Look at the range of the loop, and whether "
     "train_step is run once more where the costs are printed.",
     "one-step-earlier": "The picture is that of an earlier iteration: it was read before the last train_step, or in "
@@ -100,8 +126,20 @@ def _assign(sess, model, picture):
 
 def _named(fn, **values):
     """Return those values that a function takes as arguments."""
-    parameters = inspect.signature(fn).parameters
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return {}
     return {name: value for name, value in values.items() if name in parameters}
+
+
+def _takes(fn, name):
+    """Say whether a function takes an argument of that name, as far as can be seen."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 # --- compute_style_cost -----------------------------------------------------------------------------------------------
@@ -111,7 +149,7 @@ STYLE = Subject("compute_style_cost", "style", "J_style")
 
 def check_style(fn):
     """Check a compute_style_cost and return what is right about it, as a line."""
-    with untouched(), _network() as (sess, model, (_, style, _)):
+    with _guarded(STYLE), untouched(), _network(_WatchedSession) as (sess, model, (content, style, _)):
         outputs = [model[name] for name, _ in LAYERS]
         coefficients = np.array([coefficient for _, coefficient in LAYERS])
         rng = np.random.RandomState(6)
@@ -123,12 +161,17 @@ def check_style(fn):
         expected = f"J_style = {rights[0]:.6g}"
 
         _assign(sess, model, style)
-        ours = {"sess": sess, "model": model, "STYLE_LAYERS": LAYERS}
-        bound = rebind(fn, **ours, compute_layer_style_cost=compute_layer_style_cost)
-        result = STYLE.call(expected, bound, model, LAYERS, **_named(fn, sess=sess))
+        ours = {"sess": sess, "model": dict(model), "STYLE_LAYERS": list(LAYERS)}
+        with seeing(fn, **ours, compute_layer_style_cost=compute_layer_style_cost):
+            sess.watch(model["input"])
+            result = STYLE.call(expected, fn, dict(model), list(LAYERS), **_named(fn, sess=sess))
+            sess.variable = None
+        if sess.is_closed:
+            raise STYLE.error(expected, "a closed session", ("session-closed", HINTS["closes-session"]))
         if not is_tensor(result):
             (found,) = STYLE.read(expected, [result], sess)
             raise STYLE.error(expected, f"J_style = {found:.6g}", _part("not-a-tensor"))
+        unchanged = np.array_equal(sess.run(model["input"]), style)
 
         def cost(picture):
             _assign(sess, model, picture)
@@ -139,18 +182,55 @@ def check_style(fn):
             hint = ("shape", f"The style cost is one number; this one has shape {found.shape[1:]}. Look at the sum.")
             raise STYLE.error(expected, f"an array of shape {found.shape[1:]}", hint)
         if not np.allclose(found, rights, rtol=1e-4):
-            if np.abs(found).max() < 1e-6 * rights.max():
+            if has_caret(fn):
+                parts = [("caret", FORMULA_HINTS["caret"])]
+            elif not unchanged:
+                parts = [_part("session-changed")]
+            elif np.ptp(found) == 0 and found[0]:
+                parts = [("constant", FORMULA_HINTS["constant"])]
+            elif np.abs(found).max() < 1e-6 * rights.max():
                 seen = np.isnan(cost(np.full_like(style, np.nan)))
                 parts = [_part("generated-for-both" if seen else "style-for-both")]
             else:
                 parts = _style_parts(found, costs, coefficients)
+                if parts[0][0] == "unknown":
+                    formula = formulas()["compute_content_cost"]
+                    contents = np.array([_layer_costs(sess, model, outputs, styles, p, formula) for p in pictures])
+                    if ("unknown", HINTS["style-unknown"]) not in _style_parts(found, contents, coefficients):
+                        parts = [_part("content-cost")]
+                    elif not sess.events:
+                        parts = [_part("own-session")]
             raise STYLE.error(expected, f"J_style = {found[0]:.6g}", *parts)
+        if not unchanged:
+            raise STYLE.error(expected, "the right cost, and another picture in sess", _part("session-changed"))
+        # As in the notebook, where the cost is lowered from the content picture.
+        _assign(sess, model, content)
+        right = sum(c * compute_layer_style_cost(a_S, a_G) for c, a_S, a_G in zip(coefficients, styles, outputs))
+        gradients = [tf.gradients(tf.cast(J, tf.float32), model["input"])[0] for J in (right, result)]
+        if gradients[1] is None:
+            raise STYLE.error(expected, "no gradient", _part("no-gradient"))
+        right, given = sess.run(gradients)
+        if not np.abs(given - right).max() <= 1e-3 * np.abs(right).max():
+            raise STYLE.error(expected, "another gradient", _part("gradient" if given.any() else "no-gradient"))
     return f"compute_style_cost: right, J_style = {rights[0]:.4g} on a tiny network"
 
 
-def _layer_costs(sess, model, outputs, styles, picture):
+@contextlib.contextmanager
+def _guarded(subject):
+    """Turn what goes wrong while a result is looked at into a CheckError."""
+    try:
+        yield
+    except CheckError:
+        raise
+    except Exception as error:
+        hint = "What the function left behind could not be looked at. Go through its steps one by one."
+        found = f"{type(error).__name__} while the result was looked at"
+        raise subject.error(subject.result, found, ("unreadable", hint)) from error
+
+
+def _layer_costs(sess, model, outputs, styles, picture, formula=None):
     _assign(sess, model, picture)
-    formula = formulas()["compute_layer_style_cost"]
+    formula = formula or formulas()["compute_layer_style_cost"]
     return [formula.right(pair) for pair in zip(styles, sess.run(outputs))]
 
 
@@ -175,6 +255,9 @@ def _style_parts(found, costs, coefficients):
         ("only-last", "no-coefficient"): last,
         ("only-first",): coefficients * first,
         ("only-first", "no-coefficient"): first,
+        ("one-short",): coefficients * (1 - last),
+        ("one-short", "no-coefficient"): 1 - last,
+        ("begins-late",): coefficients * (1 - first),
         **{("one-layer",) * (k + 1): coefficients.sum() * row for k, row in enumerate(np.eye(n))},
     }
     parts = []
@@ -195,27 +278,52 @@ def _style_parts(found, costs, coefficients):
 MODEL_NN = Subject("model_nn", "model_nn", "generated_image")
 
 
+class _Event(NamedTuple):
+    """A run: the names of what was run, whether the picture was read, and what it was afterwards."""
+
+    names: set
+    read: bool
+    picture: np.ndarray
+
+
 class _WatchedSession(tf1.Session):
     """A session that notes after each run what was run and what the picture is then."""
 
-    variable, events = None, ()
+    variable, events, is_closed = None, (), False
 
     def run(self, fetches, *args, **kwargs):
         """Run, and take the note."""
         result = super().run(fetches, *args, **kwargs)
         if self.variable is not None:
-            names = {getattr(fetch, "name", None) for fetch in tf.nest.flatten(fetches)}
-            self.events.append((names, super().run(self.variable)))
+            fetched = tf.nest.flatten(fetches)
+            names = {getattr(fetch, "name", None) for fetch in fetched}
+            read = any(fetch is self.variable or _reads(fetch, self.variable) for fetch in fetched)
+            self.events.append(_Event(names, read, super().run(self.variable)))
         return result
+
+    def close(self):
+        """Close, and take a note of that."""
+        self.is_closed = True
+        super().close()
 
     def watch(self, variable):
         """Begin to take notes."""
         self.variable, self.events = variable, []
 
 
+def _reads(fetch, variable):
+    """Say whether a tensor is nothing but the value of a variable."""
+    op = getattr(fetch, "op", None)
+    while op is not None and op.type in ("Identity", "ReadVariableOp"):
+        if op.type == "ReadVariableOp":
+            return op.inputs[0] is variable.handle
+        op = op.inputs[0].op
+    return False
+
+
 def check_model(fn):
     """Check a model_nn and return what is right about it, as a line."""
-    with untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
+    with _guarded(MODEL_NN), untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
         costs = _costs(sess, model, content, style)
         # Unlike Adam's, this step is in proportion to the gradient, so that rounding stays as small as it was; and it
         # has a variable of its own, which has to be initialised.
@@ -228,9 +336,14 @@ def check_model(fn):
         # As in the course, where the style picture is the last one that was assigned.
         _assign(sess, model, style)
         sess.watch(model["input"])
-        bound = rebind(fn, sess=sess, save_image=lambda *args, **kwargs: None, **given)
-        result = MODEL_NN.call(expected, bound, sess, start.copy(), STEPS, **_named(fn, **given))
+        if callable(fn) and not _takes(fn, "num_iterations"):
+            raise MODEL_NN.error(expected, "a parameter of another name", _part("renamed"))
+        given["model"] = dict(model)
+        with seeing(fn, sess=sess, save_image=lambda *args, **kwargs: None, **given):
+            result = MODEL_NN.call(expected, fn, sess, start.copy(), num_iterations=STEPS, **_named(fn, **given))
         sess.variable = None
+        if sess.is_closed:
+            raise MODEL_NN.error(expected, "a closed session", _part("closes-session"))
         if not isinstance(result, np.ndarray):
             kind = type(result).__name__
             raise MODEL_NN.error(expected, f"a {kind}", _part("model_nn-tensor", "type", kind=kind))
@@ -238,6 +351,14 @@ def check_model(fn):
             hint = ("shape", f"The picture keeps its shape {wanted.shape}. Look at what is returned.")
             raise MODEL_NN.error(expected, f"an array of shape {result.shape}", hint)
         near = 1e-3 * np.abs(wanted - start).max()
+        trained = [event.read for event in sess.events if train_step.name in event.names]
+        last = next((event for event in reversed(sess.events) if event.read), None)
+        if last is not None and train_step.name in last.names and len(trained) == STEPS:
+            raise MODEL_NN.error(expected, "the input read in the same run as train_step", _part("same-run"))
+        if not np.abs(sess.run(model["input"]) - result).max() < near and np.abs(result - wanted).max() < near:
+            raise MODEL_NN.error(
+                expected, "the right picture, and another one in sess", _part("model_nn-own-session", "own-session")
+            )
         if not np.abs(result - wanted).max() < near:
             found = f"a picture with J = {_cost_of(sess, model, costs['J'], result):.6g}"
             part = _model_part(sess.events, start, result, train_step.name, costs["J"].name, near)
@@ -275,10 +396,13 @@ def _model_part(events, start, result, train_step, J, near):
     def same(a, b):
         return np.abs(a - b).max() < near
 
-    trained = [i for i, (names, _) in enumerate(events) if train_step in names]
-    pictures = [picture for _, picture in events]
+    trained = [i for i, event in enumerate(events) if train_step in event.names]
+    pictures = [event.picture for event in events]
     if not trained:
-        return _part("cost-run" if any(J in names for names, _ in events) else "train-step-not-run")
+        known = [start, np.zeros_like(start)]
+        if any(not any(same(picture, other) for other in known) for picture in pictures[1:]):
+            return _part("own-optimizer")
+        return _part("cost-run" if any(J in event.names for event in events) else "train-step-not-run")
     before = pictures[: trained[0]]
     if not before or not same(before[-1], start):
         if any(same(picture, start) for picture in before):

@@ -1,12 +1,16 @@
 """Run somebody's function where it can do no harm, and say in a sentence what it raised."""
 
 import contextlib
+import dis
+import functools
 import inspect
 import io
 import logging
 import os
 import random
 import re
+import sys
+import threading
 import types
 import warnings
 from typing import NamedTuple
@@ -36,17 +40,42 @@ class CheckError(AssertionError):
         What should have come and what came, each one line.
     hint : str
         What was probably done, why it matters and where to look.
+    drawing : str
+        For mistakes of reshaping a small matrix as the function made it, beside the one that was meant; else empty.
     """
 
     def __init__(self, function, mistake, expected, found, hint):
         expected, found, hint = (" ".join(str(text).split()) for text in (expected, found, hint))
         super().__init__(f"{function}: {mistake}\nexpected {expected}\nfound {found}\n{hint}")
         self.function, self.mistake, self.expected, self.found, self.hint = function, mistake, expected, found, hint
+        self.drawing = ""
+
+    def _render_traceback_(self):
+        """Return the lines that IPython shows in place of a traceback: ours, and the student's that raised."""
+        lines = str(self).splitlines()
+        if self.__cause__ is not None and (line := _students_line(self.__cause__)):
+            lines.insert(3, line)
+        return lines + (["", *self.drawing.splitlines()] if self.drawing else [])
+
+
+def _students_line(error):
+    """Return the innermost line of a notebook's or a student's own file in which an exception was raised."""
+    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    found = ""
+    for frame in inspect.getinnerframes(error.__traceback__):
+        library = frame.filename.startswith((own, sys.prefix, sys.base_prefix)) or "site-packages" in frame.filename
+        if not library and frame.code_context:
+            found = f"line {frame.lineno}: {frame.code_context[frame.index].strip()}"
+    return found
 
 
 def is_tensor(value):
     """Say whether a value is a tensor or a variable."""
-    return tf.is_tensor(value) or isinstance(value, tf.Variable)
+    return isinstance(value, tf.Tensor | tf.Variable)
+
+
+class InteractiveSessionError(RuntimeError):
+    """A checked function has opened an InteractiveSession."""
 
 
 class Subject(NamedTuple):
@@ -63,6 +92,11 @@ class Subject(NamedTuple):
 
     def call(self, expected, fn, *args, **kwargs):
         """Call a function; what it raises, and None in place of a result, become a CheckError."""
+        if not callable(fn):
+            hint = (
+                f"{self.function} is no function: another value was given that name. Run the cell with its def again."
+            )
+            raise self.error(expected, f"a {type(fn).__name__}", ("not-a-function", hint))
         with self.explained(expected):
             result = fn(*args, **kwargs)
         if result is None:
@@ -79,10 +113,12 @@ class Subject(NamedTuple):
 
     @contextlib.contextmanager
     def explained(self, expected):
-        """Turn an exception inside the block into a CheckError that names it."""
+        """Turn an exception inside the block, an exit too, into a CheckError that names it."""
         try:
             yield
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
+            if isinstance(error, CheckError):
+                raise
             slug, hint = explain(error)
             found = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
             raise self.error(expected, found, (slug, hint)) from error
@@ -90,7 +126,7 @@ class Subject(NamedTuple):
     def read(self, expected, results, sess):
         """Return the values of some tensors or numbers as arrays, in one run."""
         for result in results:
-            if is_tensor(result):
+            if isinstance(result, tf.Tensor | tf.Variable):
                 number = result.dtype.is_floating or result.dtype.is_integer
             else:
                 number = isinstance(result, np.ndarray | np.number | float | int)
@@ -98,6 +134,12 @@ class Subject(NamedTuple):
                 kind = type(result).__name__
                 hint = f"The function returns a {kind}, not {self.result}. Look at what stands after return."
                 raise self.error(expected, f"a {kind}", ("type", hint))
+        if any(is_tensor(result) and result.dtype.size < 4 and result.dtype.is_floating for result in results):
+            hint = (
+                "The result is a float of 16 bits, which holds 3 digits at most. The activations are float32, and so "
+                "is what is computed with them. Look for a cast."
+            )
+            raise self.error(expected, "a tensor of 16 bits", ("half-precision", hint))
         with self.explained(expected):
             tensors = [result for result in results if is_tensor(result)]
             values = iter(sess.run(tensors) if sess and tensors else [tensor.numpy() for tensor in tensors])
@@ -107,6 +149,66 @@ class Subject(NamedTuple):
 #: Exception, what its message matches, the mistake's name, the hint. The first that fits is taken; {0} is what the
 #: pattern's group found.
 _EXCEPTIONS = (
+    (
+        InteractiveSessionError,
+        "",
+        "interactive-session",
+        "The function opens an InteractiveSession, which stays open after it and takes the place of the notebook's "
+        "session: all later cells would fail. Use what the notebook gives, or no session at all.",
+    ),
+    (
+        (Exception, SystemExit),
+        r"feed a value for placeholder",
+        "placeholder",
+        "The function makes a placeholder, and nothing feeds it a value. Use the arguments themselves.",
+    ),
+    (
+        TypeError,
+        r"as a Python .?bool",
+        "tensor-as-condition",
+        "A tensor of a graph stands where Python asks yes or no, as after if, and, or while: it has no value yet. "
+        "The formulas need no condition.",
+    ),
+    (
+        TypeError,
+        r"(?i)iterating over|not iterable|is not a sequence",
+        "iterated",
+        "Something is gone through item by item, by a loop or by unpacking, that cannot be, such as a tensor of a "
+        "graph. TensorFlow's functions work on whole tensors.",
+    ),
+    (
+        (TypeError, ValueError, tf.errors.InvalidArgumentError),
+        r"for \^|logical_xor|LogicalXor|bitwise_xor|BitwiseXor",
+        "caret",
+        "In Python ^ is no power: it compares bits. A power is written **.",
+    ),
+    (
+        AssertionError,
+        r"reset_default_graph|nested graphs",
+        "reset-graph",
+        "The function calls tf.reset_default_graph, which throws away the notebook's graph while it is in use. That "
+        "belongs into a cell of its own, or nowhere.",
+    ),
+    (
+        RuntimeError,
+        r"(?i)closed session|session .*closed",
+        "session-closed",
+        "A session is used that was closed. The notebook's session stays open: look for close, and for a with around "
+        "sess.",
+    ),
+    (
+        AttributeError,
+        r"module '\S*keras\S*' has no attribute '(\w+)'",
+        "keras-name",
+        "Today's Keras has nothing called {0}: it was dropped with Keras 3, or is mistyped. TensorFlow has a function "
+        "of its own for each step of the formulas.",
+    ),
+    (
+        (SystemExit, GeneratorExit),
+        "",
+        "exits",
+        "The function ends Python with exit or quit. Look for such a call: a function ends with return.",
+    ),
     (
         (NotImplementedError, TypeError),
         r"symbolic|__array__",
@@ -141,7 +243,7 @@ _EXCEPTIONS = (
     ),
     (
         AttributeError,
-        r"module '(?:tensorflow|\S*tensorflow\S*|\S*keras\S*)' has no attribute '(\w+)'",
+        r"module '\S*tensorflow\S*' has no attribute '(\w+)'",
         "tf1-name",
         "TensorFlow 2 has no tf name {0}: it is a name of TensorFlow 1, or mistyped. The course's names are in "
         "tensorflow.compat.v1; look at how the first cell imports TensorFlow.",
@@ -206,8 +308,8 @@ _EXCEPTIONS = (
         (ValueError, tf.errors.InvalidArgumentError),
         r"(?i)shape|dimension|incompatible|size|rank|perm|axes|reshape|unpack",
         "shapes",
-        "The shapes do not fit together at that step. Write down the shape of every intermediate result, from "
-        "(1, n_H, n_W, n_C) on, with sizes read from the argument rather than typed in.",
+        "The shapes do not fit together at that step. Write down the shape of every intermediate result, from the "
+        "arguments on, with sizes read from the arguments rather than typed in.",
     ),
     (
         RecursionError,
@@ -227,6 +329,11 @@ def _message(error):
 
 def explain(error):
     """Return the mistake's name and a hint for an exception."""
+    if isinstance(error, TypeError) and re.search("as a Python .?bool", str(error)) and _inside_run(error):
+        return "fetch", (
+            "sess.run takes one thing to run, or several in brackets: sess.run([a, b]). What stands second is taken "
+            "for values to feed."
+        )
     for kinds, pattern, slug, hint in _EXCEPTIONS:
         match = re.search(pattern, str(error))
         if isinstance(error, kinds) and match:
@@ -234,11 +341,26 @@ def explain(error):
     return "raises", "The function stops with this exception. Read its last line, and look at the line it points to."
 
 
+def _inside_run(error):
+    """Say whether an exception was raised inside a session's run."""
+    return any(
+        frame.function == "run" and frame.filename.endswith("session.py")
+        for frame in inspect.getinnerframes(error.__traceback__, context=0)
+    )
+
+
+#: Output is silenced for the whole process, so that checks in several threads have to take turns.
+_turn = threading.RLock()
+
+
 @contextlib.contextmanager
 def untouched():
     """Keep the output of a block to itself, and put the random states back after it."""
     numpy_state, python_state, level = np.random.get_state(), random.getstate(), logging.root.manager.disable
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_turn)
+        stack.enter_context(_eager_seed())
+        stack.enter_context(_no_interactive_session())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -251,6 +373,38 @@ def untouched():
             logging.disable(level)
             np.random.set_state(numpy_state)
             random.setstate(python_state)
+
+
+@contextlib.contextmanager
+def _eager_seed():
+    """Put back the seed of eager mode, and how many numbers were drawn; TensorFlow can be asked for neither."""
+    from tensorflow.python.eager import context
+
+    state = context.context()
+    kept = {name: getattr(state, name) for name in ("_seed", "_rng") if hasattr(state, name)}
+    drawn = kept["_rng"].getstate() if isinstance(kept.get("_rng"), random.Random) else None
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(state, name, value)
+        if drawn is not None:
+            kept["_rng"].setstate(drawn)
+
+
+@contextlib.contextmanager
+def _no_interactive_session():
+    """Make InteractiveSession raise: once open, it would leave its graph as everybody's default."""
+
+    def refuse(*args, **kwargs):
+        raise InteractiveSessionError("InteractiveSession inside a function")
+
+    kept = tf1.InteractiveSession
+    tf1.InteractiveSession = refuse
+    try:
+        yield
+    finally:
+        tf1.InteractiveSession = kept
 
 
 @contextlib.contextmanager
@@ -280,32 +434,84 @@ def mode():
             yield sess
 
 
-def rebind(fn, **ours):
-    """Return a copy of a function that sees our values in place of some globals; its own globals are left alone.
+def functions_of(fn):
+    """Return the plain functions that a callable is made of.
 
-    Functions of the same notebook that it calls see them too. What is no plain function is returned as it is.
+    Those it wraps, that it is a method or a partial of, that a tf.function compiles, and that its closure holds.
     """
-    inner = inspect.unwrap(fn)
-    if not isinstance(inner, types.FunctionType):
-        return fn
-    theirs = inner.__globals__
-    copies = dict(theirs)
+    found, waiting = [], [fn]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, types.FunctionType):
+            if any(one is other for other in found):
+                continue
+            found.append(one)
+            waiting += [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
+            waiting.append(getattr(one, "__wrapped__", None))
+        elif isinstance(one, functools.partial):
+            waiting.append(one.func)
+        elif isinstance(one, types.MethodType):
+            waiting.append(one.__func__)
+        elif one is not None:
+            waiting.append(getattr(one, "python_function", None))
+            if isinstance(method := inspect.getattr_static(type(one), "__call__", None), types.FunctionType):
+                waiting.append(method)
+    return found
 
-    def copy(function):
-        made = types.FunctionType(
-            function.__code__, copies, function.__name__, function.__defaults__, function.__closure__
-        )
-        made.__kwdefaults__ = function.__kwdefaults__
-        return made
 
-    for name, value in theirs.items():
-        if isinstance(value, types.FunctionType) and value.__globals__ is theirs:
-            copies[name] = copy(value)
-    copies.update(ours)
-    return copy(inner)
+def _filled(cell):
+    try:
+        return callable(cell.cell_contents)
+    except ValueError:  # empty
+        return False
+
+
+@contextlib.contextmanager
+def seeing(fn, **ours):
+    """Let a callable, and the functions of its notebook, see our values in place of some globals.
+
+    The notebook's globals are put back at the end, with what the functions assigned to them undone.
+    """
+    notebooks = {id(function.__globals__): function.__globals__ for function in functions_of(fn)}
+    # What wraps a function may come from a library, whose globals are its own.
+    notebooks = [names for names in notebooks.values() if not _is_foreign(names)]
+    kept = [dict(names) for names in notebooks]
+    try:
+        for names in notebooks:
+            names.update(ours)
+        yield
+    finally:
+        for names, before in zip(notebooks, kept):
+            for name in names.keys() - before.keys():
+                del names[name]
+            names.update(before)
+
+
+def _is_foreign(names):
+    """Say whether globals are those of Python's or somebody else's module."""
+    file, name = names.get("__file__") or "", names.get("__name__") or ""
+    installed = file.startswith(os.path.dirname(os.__file__)) or "site-packages" in file
+    return installed and not name.startswith("nst_course")
 
 
 def mentions(fn, name):
-    """Say whether a function's code uses a name."""
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    return code is not None and name in code.co_names
+    """Say whether a callable's code uses a name."""
+    return any(name in function.__code__.co_names for function in functions_of(fn))
+
+
+def has_caret(fn):
+    """Say whether a callable's code has the operator ^."""
+    return any(
+        step.opname in ("BINARY_XOR", "INPLACE_XOR") or step.opname == "BINARY_OP" and step.argrepr in ("^", "^=")
+        for function in functions_of(fn)
+        for step in dis.get_instructions(function)
+    )
+
+
+def types_in(fn, sizes):
+    """Say whether some of these numbers are written into a callable's code."""
+    numbers = set()
+    for function in functions_of(fn):
+        for constant in function.__code__.co_consts:
+            numbers.update(constant if isinstance(constant, tuple) else [constant])
+    return any(number == size for number in numbers for size in sizes if isinstance(number, int | float))

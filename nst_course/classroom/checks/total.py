@@ -1,9 +1,12 @@
 """The check of total_cost."""
 
+import inspect
+
 import numpy as np
 import tensorflow as tf
 
-from .running import Subject, is_tensor, mode, untouched
+from .mistakes import HINTS as FORMULA_HINTS
+from .running import Subject, has_caret, is_tensor, mode, seeing, untouched
 
 TOTAL = Subject("total_cost", "total", "J")
 #: J_content, J_style, and alpha and beta where they are given. The first is the course's own cell.
@@ -90,12 +93,24 @@ NOT_A_TENSOR = (
 )
 
 
+NO_GRADIENT = (
+    "no-gradient",
+    "The value is right, but what flows back to the two costs is not: the optimiser would lower another cost, or none. "
+    "Look for stop_gradient, a rounding, or NumPy on the way.",
+)
+RENAMED = (
+    "renamed",
+    "The notebook calls total_cost(J_content, J_style, alpha=10, beta=40): alpha and beta have to keep their names. "
+    "Compare the def line with the one in the exercise.",
+)
+
+
 def check_total(fn):
     """Check a total_cost and return what is right about it, as a line."""
-    with untouched(), mode() as sess:
+    with untouched(), seeing(fn), mode() as sess:
         rights = np.array([_right(*case) for case in CASES])
         shown = [_shown(right, case) for right, case in zip(rights, CASES)]
-        results = [TOTAL.call(text, fn, *case) for text, case in zip(shown, CASES)]
+        results = [_called(text, fn, case) for text, case in zip(shown, CASES)]
         found = TOTAL.read(shown[0], results, sess)
         if found[0].ndim:
             hint = "J is one number. Look for brackets around the result."
@@ -104,6 +119,8 @@ def check_total(fn):
         if not equal.all():
             i = int(np.argmin(equal))
             parts = [DEFAULTS] if equal[1:].all() else _parts(fn, found, sess)
+            if has_caret(fn):
+                parts = [("caret", FORMULA_HINTS["caret"])]
             raise TOTAL.error(shown[i], _shown(found[i], CASES[i]), *parts)
         if any(map(is_tensor, results)):
             raise TOTAL.error(f"{shown[0]}, a float", f"a tensor, J = {found[0]:.6g}", TENSOR)
@@ -112,7 +129,34 @@ def check_total(fn):
         result = TOTAL.call(expected, fn, *costs)
         if not is_tensor(result):
             raise TOTAL.error(expected, f"a {type(result).__name__}", NOT_A_TENSOR)
+        if _gradients(fn, costs, expected) != [10, 40]:
+            raise TOTAL.error(f"{expected}, that can be lowered", "another gradient", NO_GRADIENT)
     return f"total_cost: right, {shown[0]}"
+
+
+def _called(expected, fn, case):
+    """Call as the notebook does, alpha and beta by their names."""
+    names = ("alpha", "beta")[: len(case) - 2]
+    if names and callable(fn):
+        try:
+            parameters = inspect.signature(fn).parameters.values()
+            taken = {p.name for p in parameters}
+            if not taken >= set(names) and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                raise TOTAL.error(expected, "parameters of other names", RENAMED)
+        except (TypeError, ValueError):
+            pass  # nothing is known of its parameters
+    return TOTAL.call(expected, fn, *case[:2], **dict(zip(names, case[2:])))
+
+
+def _gradients(fn, costs, expected):
+    if not tf.executing_eagerly():
+        found = tf.gradients(TOTAL.call(expected, fn, *costs), costs)
+        with tf.compat.v1.Session() as sess:
+            return [None if g is None else round(float(sess.run(g)), 3) for g in found]
+    with tf.GradientTape() as tape:
+        tape.watch(costs)
+        J = TOTAL.call(expected, fn, *costs)
+    return [None if g is None else round(float(g), 3) for g in tape.gradient(J, costs)]
 
 
 def _right(J_content, J_style, alpha=10, beta=40):
@@ -132,7 +176,9 @@ def _parts(fn, found, sess):
         # Whether the defaults are right too is told when this is mended.
         if np.allclose(found[1:], wrong[1:], rtol=1e-5, atol=0):
             return [(slug, HINTS[slug]) for slug in slugs.split("+")]
-    results = [fn(*costs, 3.0, 7.0) for costs in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (2.0, 3.0))]
+    if np.ptp(found) == 0:
+        return [("constant", FORMULA_HINTS["constant"])]
+    results = [_called("J", fn, (*costs, 3.0, 7.0)) for costs in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (2.0, 3.0))]
     J = [float(value) for value in TOTAL.read("J", results, sess)]
     rest, content, style = J[0], J[1] - J[0], J[2] - J[0]
     if not np.isclose(J[3], rest + 2 * content + 3 * style, rtol=1e-5):

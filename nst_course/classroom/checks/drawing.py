@@ -1,0 +1,54 @@
+"""A small matrix as a student's code makes it, beside the one that was meant: what a reshape does, in numbers."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from .running import mode, seeing
+
+#: Mistakes in which the entries of an unrolled matrix stand in the wrong places.
+MISPLACED = {"no-transpose", "transposed-first", "positions", "wrong-axis", "one-side", "batch-axis"}
+
+#: Each entry says where it is: row, column, channel, from 1 on, as in 213.
+CODED = np.array([[[[100 * i + 10 * j + c for c in (1, 2, 3)] for j in (1, 2)] for i in (1, 2)]], np.float32)
+
+
+def draw(fn):
+    """Draw the matrix that a compute_layer_style_cost gives to gram_matrix, beside the one that was meant.
+
+    Parameters
+    ----------
+    fn : callable
+        Somebody's version. It is run on an activation of 2 x 2 x 3 whose entries say where they are.
+
+    Returns
+    -------
+    str
+        Lines; empty if it gives no matrix to gram_matrix.
+    """
+    given = []
+
+    def gram_matrix(A):
+        given.append(A)
+        return tf.matmul(A, A, transpose_b=True)
+
+    with contextlib.suppress(Exception), mode() as sess:
+        with seeing(fn, gram_matrix=gram_matrix):
+            fn(tf.constant(CODED), tf.constant(CODED))
+        found = np.asarray(sess.run(given[0]) if sess else given[0])
+        if found.size == CODED.size:
+            return _beside(found.reshape(-1, *found.shape[-1:]), CODED.reshape(4, 3).T)
+    return ""
+
+
+def _beside(found, meant):
+    width = max(4 * found.shape[1], 20)
+    lines = [
+        "An activation of 2 x 2 positions and 3 channels, its entries numbered row, column, channel:",
+        f"  {'what gram_matrix got':{width}}   what was meant",
+    ]
+    for i in range(max(len(found), len(meant))):
+        left, right = (" ".join(f"{n:.0f}" for n in rows[i]) if i < len(rows) else "" for rows in (found, meant))
+        lines.append(f"  {left:{width}}   {right}".rstrip())
+    return "\n".join([*lines, "Each row is to be one channel: its last digits are the same."])
