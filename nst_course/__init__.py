@@ -19,8 +19,10 @@ _HOMES = {
         "check_model_nn",
         "check_style_cost",
         "check_total_cost",
+        "check_train_step",
     ),
     "classroom.grading": ("Graded", "Mistake", "grade"),
+    "keras_vgg": ("keras_vgg19",),
     "costs": (
         "compute_content_cost",
         "compute_gram_cost",

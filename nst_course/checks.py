@@ -9,6 +9,7 @@ from .classroom.checks import (
     check_model_nn,
     check_style_cost,
     check_total_cost,
+    check_train_step,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "check_model_nn",
     "check_style_cost",
     "check_total_cost",
+    "check_train_step",
 ]

@@ -2,7 +2,8 @@
 
 Each check runs a function on several inputs - the course's own, and others that tell mistakes apart - and says in one
 line that it is right, or raises a `CheckError` that says what was expected, what came, and what was probably done. The
-function may be written for a TensorFlow 1 graph or for eager mode; it runs in whichever mode TensorFlow is in. The
+function may be written for a TensorFlow 1 graph or for eager mode; it runs in whichever mode TensorFlow is in. It may
+be of either edition of the course: that for TensorFlow 2 passes lists of activations, the content layer's last. The
 caller's graph, session, globals and random states stay as they are.
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_model_nn",
     "check_style_cost",
     "check_total_cost",
+    "check_train_step",
 ]
 
 
@@ -122,3 +124,22 @@ def check_model_nn(fn):
         If it is wrong: what was expected, what was found, and the likely cause.
     """
     print(check_one("model_nn", fn))
+
+
+def check_train_step(fn):
+    """Check a `train_step` of the course's edition for TensorFlow 2 and print one line if it is right.
+
+    Its globals `vgg_model_outputs`, `a_C`, `a_S`, `optimizer` and the functions it calls are ours.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes the picture, a variable of shape (1, n_H, n_W, 3) with values from 0 to 1, and changes it; returns the
+        cost before the step.
+
+    Raises
+    ------
+    CheckError
+        If it is wrong: what was expected, what was found, and the likely cause.
+    """
+    print(check_one("train_step", fn))

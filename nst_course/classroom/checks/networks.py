@@ -149,7 +149,7 @@ STYLE = Subject("compute_style_cost", "style", "J_style")
 
 def check_style(fn):
     """Check a compute_style_cost and return what is right about it, as a line."""
-    with _guarded(STYLE), untouched(), _network(_WatchedSession) as (sess, model, (content, style, _)):
+    with guarded(STYLE), untouched(), _network(_WatchedSession) as (sess, model, (content, style, _)):
         outputs = [model[name] for name, _ in LAYERS]
         coefficients = np.array([coefficient for _, coefficient in LAYERS])
         rng = np.random.RandomState(6)
@@ -192,11 +192,11 @@ def check_style(fn):
                 seen = np.isnan(cost(np.full_like(style, np.nan)))
                 parts = [_part("generated-for-both" if seen else "style-for-both")]
             else:
-                parts = _style_parts(found, costs, coefficients)
+                parts = style_parts(found, costs, coefficients)
                 if parts[0][0] == "unknown":
                     formula = formulas()["compute_content_cost"]
                     contents = np.array([_layer_costs(sess, model, outputs, styles, p, formula) for p in pictures])
-                    if ("unknown", HINTS["style-unknown"]) not in _style_parts(found, contents, coefficients):
+                    if ("unknown", HINTS["style-unknown"]) not in style_parts(found, contents, coefficients):
                         parts = [_part("content-cost")]
                     elif not sess.events:
                         parts = [_part("own-session")]
@@ -216,7 +216,7 @@ def check_style(fn):
 
 
 @contextlib.contextmanager
-def _guarded(subject):
+def guarded(subject):
     """Turn what goes wrong while a result is looked at into a CheckError."""
     try:
         yield
@@ -234,7 +234,7 @@ def _layer_costs(sess, model, outputs, styles, picture, formula=None):
     return [formula.right(pair) for pair in zip(styles, sess.run(outputs))]
 
 
-def _style_parts(found, costs, coefficients):
+def style_parts(found, costs, coefficients):
     """Solve for what each layer counts, and say what is wrong with that."""
     scale = costs.max(axis=0)
     design = np.column_stack([costs / scale, np.ones(len(costs))])
@@ -323,7 +323,7 @@ def _reads(fetch, variable):
 
 def check_model(fn):
     """Check a model_nn and return what is right about it, as a line."""
-    with _guarded(MODEL_NN), untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
+    with guarded(MODEL_NN), untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
         costs = _costs(sess, model, content, style)
         # Unlike Adam's, this step is in proportion to the gradient, so that rounding stays as small as it was; and it
         # has a variable of its own, which has to be initialised.
