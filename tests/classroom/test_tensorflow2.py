@@ -185,7 +185,7 @@ def test_keras_network_is_ours(tmp_path, capsys):
     assert f"There is no {tmp_path / 'notop.h5'} here" in capsys.readouterr().out
     x = np.random.RandomState(0).uniform(-100, 100, (1, 32, 48, 3)).astype(np.float32)
     layers = [model.get_layer(name).output for name in ("block1_conv1", "block5_conv4")]
-    found = tf.keras.Model([model.input], layers)(x[..., ::-1])
+    found = tf.keras.Model(model.input, layers)(x[..., ::-1])
     wanted = features(load_weights(), ["conv1_1", "conv5_4"], pooling="max", pool_padding="VALID")(x)
     for a, b in zip(found, wanted.values()):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3 * np.abs(b).max())
