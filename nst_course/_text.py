@@ -16,7 +16,4 @@ def printable(value):
     -------
     str
     """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(value)
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))

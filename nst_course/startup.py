@@ -81,15 +81,21 @@ def _address(function):
 @contextlib.contextmanager
 def _held_back():
     """Hold back what is written to file descriptor 2: C++ passes sys.stderr by, and its first note every setting."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
+    try:
         stderr = os.dup(2)
+    except OSError:  # closed: nobody hears the notes
+        yield
+        return
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Python's own part of it is closed
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
             yield
         except BaseException:
             notes.seek(0)
-            os.write(stderr, notes.read())
+            with contextlib.suppress(OSError):  # whoever read them has gone
+                os.write(stderr, notes.read())
             raise
         finally:
             os.dup2(stderr, 2)
