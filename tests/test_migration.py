@@ -371,7 +371,7 @@ def document(*cells, metadata="{}"):
             "at most 1,000,000 characters of code",
         ),
         (document(metadata='{"a": ' + "1" * 1001 + "}"), "1,001 digits"),
-        (document(metadata='{"a": ' + "[" * 950 + "]" * 950 + "}"), "recursion"),
+        (document(metadata='{"a": ' + "[" * 5000 + "]" * 5000 + "}"), "recursion"),
         (document(metadata='{"kernelspec": {"name": 3, "display_name": "", "language": ["R"]}}'), "Expected a"),
     ],
     ids=["cells", "objects", "code", "digits", "nesting", "kernel"],
