@@ -41,8 +41,8 @@ MAX_SOURCE = 100_000
 #: The most parts of a module's name, for which Python takes memory by their square.
 MAX_DOTS = 1_000
 
-#: The most numbers of a cell that are compared.
-MAX_NUMBERS = 2_000
+#: The most numbers of a cell that are compared: each, perhaps, with each.
+MAX_NUMBERS = 1_000
 
 #: Seconds after which a cell is interrupted; a run of 200 iterations takes from 2 to 15 minutes on two cores.
 CELL_SECONDS = 3600
@@ -497,18 +497,17 @@ def _numbers(cell):
 
 
 def _same(saved, now, tolerance):
-    """Compare two printed numbers by the digits that were printed."""
-    (digits, unit), (digits_now, unit_now) = map(_precision, (saved, now))
+    """Compare two printed numbers by the digits that were printed, both as `_parsed` gives them."""
+    (a, digits, unit), (b, digits_now, unit_now) = saved, now
     tolerance = max(tolerance, 1e-6 if min(digits, digits_now) < 13 else 1e-15)  # a few steps of float32, of float64
-    a, b = float(saved), float(now)
     return abs(a - b) <= max(1.001 * max(unit, unit_now), tolerance * abs(a))
 
 
-def _precision(number):
-    """Return how many digits a printed number has, and what one unit in the last of them is worth."""
+def _parsed(number):
+    """Return a printed number's value, how many digits it has, and what one unit in the last of them is worth."""
     mantissa, _, exponent = number.lower().partition("e")
     whole, _, fraction = mantissa.lstrip("+-").partition(".")
-    return len((whole + fraction).lstrip("0")), 10.0 ** (int(exponent or 0) - len(fraction))
+    return float(number), len((whole + fraction).lstrip("0")), 10.0 ** (int(exponent or 0) - len(fraction))
 
 
 def _compare(number, saved, now):
@@ -517,7 +516,8 @@ def _compare(number, saved, now):
     errors = [f"{output.ename}: {output.evalue}" for output in now.outputs if output.output_type == "error"]
     failed = any(output.output_type == "error" for output in saved.outputs)
     tolerance = 5e-3 if re.search(r"^Iteration \d+", text, re.M) else 0
-    expected, found = _numbers(saved), _numbers(now)
+    numbers = _numbers(saved)
+    expected, found = [_parsed(number) for number in numbers], [_parsed(number) for number in _numbers(now)]
     if len(found) == len(expected):
         again = [_same(*pair, tolerance) for pair in zip(expected, found)]
     else:  # more or less was printed: numbers have moved, but keep their order
@@ -528,7 +528,7 @@ def _compare(number, saved, now):
             found = found if at is None else found[at + 1 :]
     return CellRun(
         number,
-        expected,
+        numbers,
         tuple(again),
         tuple(line for line in text.split("\n") if line.startswith(STAND_IN)),
         errors[0] if errors and not failed else "",

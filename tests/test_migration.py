@@ -318,7 +318,7 @@ def test_hostile_sources_take_no_time(tmp_path):
 @pytest.mark.parametrize(
     "cells",
     [
-        ["\n" * 300_000, "model = load_vgg_model(path)"],
+        ["\n" * 200_000, "model = load_vgg_model(path)"],
         ["from \t" * 150_000 + " load_vgg_model("],
         ["print " + "\t" * 90_000 + "("],
         ["!" + " " * 400_000 + "sudo" + " " * 400_000],
@@ -330,7 +330,7 @@ def test_hostile_sources_take_no_time(tmp_path):
     ids=lambda cells: ascii(cells[0][:12]),
 )
 def test_every_pattern_takes_time_by_the_length_of_the_text(tmp_path, cells):
-    # Where it took the square of it, this would take hours.
+    # Where it took the square of it, this would take minutes and more.
     assert "".join(migrated(tmp_path, *cells)[0]) == "".join(cells)
 
 
