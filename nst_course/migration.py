@@ -5,8 +5,13 @@ runs nothing. `run_notebook` runs the new one and says which of the old one's sa
 """
 
 import ast
+import asyncio
+import concurrent.futures
+import contextlib
+import copy
 import importlib.util
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -19,13 +24,25 @@ from ._files import whole_file
 STAND_IN = "Stand-in:"
 
 #: The largest file that is read.
-MAX_BYTES = 100_000_000
+MAX_BYTES = 50_000_000
 
-#: The longest code cell, in characters, whose syntax is checked.
-MAX_SOURCE = 1_000_000
+#: The most brackets, commas and escapes in a file: as many objects and lines may have to be held.
+MAX_PARTS = 1_000_000
 
-#: The most numbers of a cell that are compared.
-MAX_NUMBERS = 2_000
+#: The most cells.
+MAX_CELLS = 10_000
+
+#: The most characters of code in all cells together.
+MAX_CODE = 1_000_000
+
+#: The longest code cell, in characters, whose syntax is checked; Python takes up to a kilobyte for each.
+MAX_SOURCE = 100_000
+
+#: The most parts of a module's name, for which Python takes memory by their square.
+MAX_DOTS = 1_000
+
+#: The most numbers of a cell that are compared: each, perhaps, with each.
+MAX_NUMBERS = 1_000
 
 #: Seconds after which a cell is interrupted; a run of 200 iterations takes from 2 to 15 minutes on two cores.
 CELL_SECONDS = 3600
@@ -36,7 +53,7 @@ _TENSORFLOW_1 = re.compile(
     r"|squared_difference|to_float|assign|get_variable|variable_scope|train\.\w+Optimizer)\b"
 )
 _TENSORFLOW_2 = re.compile(r"\bGradientTape\b|\bEagerTensor\b|@tf\.function\b")
-_STAR = re.compile(r"^\s*from\s+(?!__)(\w+)\s+import\s+\*", re.M)
+_STAR = re.compile(r"^[ \t]*from[ \t]+(?!__)(\w+)[ \t]+import[ \t]+\*", re.M)
 _MISC = re.compile(r"^\s*(?:import\s+scipy\.misc\b|from\s+scipy\.misc\s+import\b|from\s+scipy\s+import\s+misc\b)")
 _USES_NAMES = re.compile(r"\bscipy\.misc\b|\bfrom\s+scipy\s+import\s+misc\b|\b(?:tf|tensorflow)\.\w")
 _FETCHES = re.compile(
@@ -46,6 +63,7 @@ _FETCHES = re.compile(
 )
 _PRINT = re.compile(r"^([ \t]*)print[ \t]+(?![=(\s])(.*)$", re.M)
 _IPYTHON = re.compile(r"[!%?]|\w+\s*=\s*[!%]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class NotebookError(ValueError):
@@ -122,13 +140,11 @@ def migrate(old, new=None):
     FileNotFoundError
         If there is no such notebook.
     NotebookError
-        If it is larger than 100 MB, not a notebook, damaged, or not in Python; or if `new` is the old one, or not the
-        name of a notebook.
+        If it is too large, not a notebook, damaged, or not in Python; or if `new` is the old one, or not the name of a
+        notebook.
     OSError
         If the new notebook cannot be written.
     """
-    import nbformat
-
     old = pathlib.Path(old)
     notebook, version = _read(old)
     new = old.with_name(f"{old.stem}-migrated.ipynb") if new is None else pathlib.Path(new)
@@ -136,9 +152,9 @@ def migrate(old, new=None):
         raise NotebookError(f"Expected the name of a notebook to write, ending in .ipynb; found {new.name!r}.")
     if new.exists() and new.samefile(old):
         raise NotebookError(f"Expected a new name; {new} is the old notebook, which stays as it is. Choose another.")
-    edits = _upgraded(notebook, version) + _edit_cells(_code_cells(notebook))
-    with whole_file(new) as temporary:
-        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    with _explained(old):
+        edits = _upgraded(notebook, version) + _edit_cells(_code_cells(notebook))
+        _write(notebook, new)
     return new, edits
 
 
@@ -165,7 +181,8 @@ def run_notebook(old, new, *, cell_seconds=CELL_SECONDS):
     Raises
     ------
     FileNotFoundError, NotebookError
-        As `migrate` raises them; also if the kernel died.
+        As `migrate` raises them; also if the kernel died. What the cells before had printed is kept in the notebook,
+        as it is after Ctrl-C.
     OSError
         If the outputs cannot be written.
 
@@ -176,13 +193,13 @@ def run_notebook(old, new, *, cell_seconds=CELL_SECONDS):
     digits, hence float32 or printed by Python 2. The costs of a run ("Iteration 20 : ...") may differ by 5e-3.
     """
     import nbclient
-    import nbformat
-    from jupyter_client.kernelspec import NoSuchKernel
 
     saved, (notebook, _) = _read(old)[0], _read(new)
     folder = pathlib.Path(new).resolve().parent
     if any("output/" in cell.source for cell in _code_cells(notebook)):
         (folder / "output").mkdir(exist_ok=True)  # the course had it, and a copy's own save_image makes none
+    for cell in _code_cells(notebook):  # or those of a run that is cut short would be taken for its own
+        cell.outputs, cell.execution_count = [], None
     too_long = f"it took more than {cell_seconds:g} s and was interrupted; --time allows it more"
     client = nbclient.NotebookClient(
         notebook,
@@ -193,15 +210,40 @@ def run_notebook(old, new, *, cell_seconds=CELL_SECONDS):
         allow_errors=True,
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
+        shutdown_kernel="immediate",
     )
     try:
-        client.execute(env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ})
-    except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
-        raise NotebookError(f"Expected {new} to run to its end; its kernel did not: {error}.") from error
-    with whole_file(new) as temporary:
-        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        _execute(client)
+    except Exception as error:  # what is behind nbclient may raise almost anything
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise NotebookError(
+            f"Expected {new} to run to its end; its kernel did not: {reason}. What was printed before is kept in it."
+        ) from error
+    finally:
+        _write(notebook, new)
     pairs = zip(_code_cells(saved), _code_cells(notebook))
     return [_compare(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def _execute(client):
+    """Run a notebook. After Ctrl-C its kernel is ended before the interrupt goes on.
+
+    In a thread, where nbclient does not take the interrupt for itself, and the loop of a notebook does not matter.
+    """
+    running = concurrent.futures.Future()
+
+    async def run():
+        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        await client.async_execute(env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ})
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(asyncio.run, run())
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            loop, task = running.result()
+            loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 def _keep_timeout(cell, cell_index, execute_reply):
@@ -222,30 +264,90 @@ def _read(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a notebook; there is none at {path}. Check the name and the folder.")
-    if path.stat().st_size > MAX_BYTES:
-        raise NotebookError(
-            f"Expected a notebook of at most {MAX_BYTES:,} bytes; {path} has {path.stat().st_size:,}. "
-            "Clear its outputs first."
-        )
+    _check_size(path, "bytes", path.stat().st_size, MAX_BYTES)
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES)
+    _check_size(path, "brackets, commas and escapes", sum(map(data.count, _PARTS)), MAX_PARTS)
+    with _explained(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is put right here: cells without an id, and the like
+        stored = json.loads(data.decode("utf-8-sig"), parse_int=_whole_number)
+        version, minor = nbformat.reader.get_version(stored)
+        if version not in nbformat.versions:
+            raise ValueError(f"there is no version {version} of the format")
+        cells = [cell for sheet in stored.get("worksheets", [stored]) for cell in sheet["cells"]]
+        _check_size(path, "cells", len(cells), MAX_CELLS, "Split it first.")
+        stored.setdefault("metadata", {})
+        for cell in cells:
+            _complete(cell, version)
+        stored = nbformat.versions[version].to_notebook_json(stored, minor=minor)
+        _, notebook = nbformat.validator.normalize(nbformat.convert(stored, 4))
+        nbformat.validate(notebook, relax_add_props=True)
+        code = sum(len(cell.source) for cell in _code_cells(notebook))
+        _check_size(path, "characters of code", code, MAX_CODE, "Split it first.")
+        kernel, language = (notebook.metadata.get(key, {}) for key in ("kernelspec", "language_info"))
+        language = kernel.get("language") or language.get("name")
+        if str(language or "python").lower() not in ("python", "ipython", "python2", "python3"):
+            raise NotebookError(f"Expected a notebook in Python; {path} is in {language!s:.40}.")
+    return notebook, version
+
+
+#: What begins an object, a list, a member or a line in JSON. Two kinds of line ends need no escape.
+_PARTS = (b"{", b"[", b",", b"\\", b"\xc2\x85", b"\xe2\x80")
+
+
+def _check_size(path, what, found, most, advice="Clear its outputs first."):
+    if found > most:
+        raise NotebookError(f"Expected a notebook of at most {most:,} {what}; {path} has {found:,}. {advice}")
+
+
+def _whole_number(digits):
+    """Read a whole number, but not one whose reading takes the square of its length."""
+    if len(digits) > 1000:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _complete(cell, version):
+    """Add what some programs leave out of a cell, and Jupyter and Colab do without."""
+    cell.setdefault("metadata", {})
+    if cell["cell_type"] != "code":
+        return
+    cell.setdefault("outputs", [])
+    if version == 4:
+        cell.setdefault("execution_count", None)
+        for output in cell["outputs"]:
+            for key, value in _LEFT_OUT.get(output["output_type"], {}).items():
+                output.setdefault(key, copy.copy(value))
+
+
+_LEFT_OUT = {
+    "stream": {"name": "stdout", "text": ""},
+    "display_data": {"data": {}, "metadata": {}},
+    "execute_result": {"data": {}, "metadata": {}, "execution_count": None},
+    "error": {"ename": "", "evalue": "", "traceback": []},
+}
+
+
+@contextlib.contextmanager
+def _explained(path):
+    """Turn whatever a damaged notebook makes nbformat and Python raise, which is almost anything, into one error."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is put right here: cells without an id, and the like
-            stored = nbformat.reader.reads(path.read_text("utf-8-sig"))
-            version = stored.nbformat
-            _, notebook = nbformat.validator.normalize(nbformat.convert(stored, 4))
-            nbformat.validate(notebook, relax_add_props=True)
-    except OSError:
+        yield
+    except (OSError, NotebookError):
         raise
-    except Exception as error:  # damaged notebooks make the conversion raise almost anything
-        reason = str(error).strip().partition("\n")[0][:200]
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         raise NotebookError(
             f"Expected a Jupyter notebook; {path} is none, or damaged: {reason}. Get another copy of the file."
         ) from error
-    kernel, language = (notebook.metadata.get(key, {}) for key in ("kernelspec", "language_info"))
-    language = kernel.get("language") or language.get("name")
-    if str(language or "python").lower() not in ("python", "ipython", "python2", "python3"):
-        raise NotebookError(f"Expected a notebook in Python; {path} is in {language!s:.40}.")
-    return notebook, version
+
+
+def _write(notebook, path):
+    import nbformat
+
+    with whole_file(path) as temporary:
+        # Half a character, which a file cannot hold, is written as JSON's escape of it.
+        temporary.write_bytes((nbformat.writes(notebook) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _upgraded(notebook, version):
@@ -299,6 +401,9 @@ def _edit_cell(number, cell, helper, own_xrange):
     """Edit a code cell in place, and return the edits; `helper` is None in a notebook that is not of TensorFlow 1."""
     edits, out, goes_on = [], [], False
     for line in cell.source.split("\n"):
+        if _HALF.search(line):
+            half, line = line, _HALF.sub("\ufffd", line)
+            edits.append(Edit(number, half, line, "half a character, which Python 3 does not read"))
         new, why = line, ""
         if goes_on or _FETCHES.match(line):
             new, why = f"# {line}" if goes_on else _commented(line), "it installs or fetches what was needed then"
@@ -353,9 +458,10 @@ def _syntax_error(source):
         magic, _, source = source.partition("\n")
         if not re.match(r"%%(?:time|timeit|capture)\b", magic):
             return ""  # another language, perhaps
-    if len(source) > MAX_SOURCE:
-        return ""
     lines = source.split("\n")
+    dots = max((line.count(".") for line in source.replace("\\\n", "").split("\n") if "import" in line), default=0)
+    if len(source) > MAX_SOURCE or dots > MAX_DOTS:
+        return ""
     for n, line in enumerate(lines):
         code = line.strip()
         if _IPYTHON.match(code) or code.endswith("?"):
@@ -391,18 +497,17 @@ def _numbers(cell):
 
 
 def _same(saved, now, tolerance):
-    """Compare two printed numbers by the digits that were printed."""
-    (digits, unit), (digits_now, unit_now) = map(_precision, (saved, now))
+    """Compare two printed numbers by the digits that were printed, both as `_parsed` gives them."""
+    (a, digits, unit), (b, digits_now, unit_now) = saved, now
     tolerance = max(tolerance, 1e-6 if min(digits, digits_now) < 13 else 1e-15)  # a few steps of float32, of float64
-    a, b = float(saved), float(now)
     return abs(a - b) <= max(1.001 * max(unit, unit_now), tolerance * abs(a))
 
 
-def _precision(number):
-    """Return how many digits a printed number has, and what one unit in the last of them is worth."""
+def _parsed(number):
+    """Return a printed number's value, how many digits it has, and what one unit in the last of them is worth."""
     mantissa, _, exponent = number.lower().partition("e")
     whole, _, fraction = mantissa.lstrip("+-").partition(".")
-    return len((whole + fraction).lstrip("0")), 10.0 ** (int(exponent or 0) - len(fraction))
+    return float(number), len((whole + fraction).lstrip("0")), 10.0 ** (int(exponent or 0) - len(fraction))
 
 
 def _compare(number, saved, now):
@@ -411,7 +516,8 @@ def _compare(number, saved, now):
     errors = [f"{output.ename}: {output.evalue}" for output in now.outputs if output.output_type == "error"]
     failed = any(output.output_type == "error" for output in saved.outputs)
     tolerance = 5e-3 if re.search(r"^Iteration \d+", text, re.M) else 0
-    expected, found = _numbers(saved), _numbers(now)
+    numbers = _numbers(saved)
+    expected, found = [_parsed(number) for number in numbers], [_parsed(number) for number in _numbers(now)]
     if len(found) == len(expected):
         again = [_same(*pair, tolerance) for pair in zip(expected, found)]
     else:  # more or less was printed: numbers have moved, but keep their order
@@ -422,7 +528,7 @@ def _compare(number, saved, now):
             found = found if at is None else found[at + 1 :]
     return CellRun(
         number,
-        expected,
+        numbers,
         tuple(again),
         tuple(line for line in text.split("\n") if line.startswith(STAND_IN)),
         errors[0] if errors and not failed else "",

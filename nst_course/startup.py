@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import sys
 import tempfile
@@ -22,8 +23,35 @@ def start_tensorflow():
     with _held_back():
         import tensorflow as tf
 
-        if "TF_CONFIG" not in os.environ:  # several computers have to be named before devices are looked for
-            tf.config.list_logical_devices()
+        with contextlib.suppress(ValueError):  # only a training needs to know
+            if computers() > 1:  # they have to be named before devices are looked for
+                return
+        tf.config.list_logical_devices()
+
+
+def computers():
+    """Count the computers that the environment variable ``TF_CONFIG`` names; cloud services set it for one too.
+
+    Returns
+    -------
+    int
+        0 where it is not set, or names none.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        tasks = [set(addresses) for addresses in (json.loads(text).get("cluster") or {}).values()]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            'Expected TF_CONFIG to be JSON like {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": '
+            f'{{"type": "worker", "index": 0}}}}; found {text[:200]!r}. Correct it, or unset it to train on this '
+            "computer alone."
+        ) from error
+    return sum(map(len, tasks))
 
 
 def require_eager_mode(name):
@@ -81,15 +109,21 @@ def _address(function):
 @contextlib.contextmanager
 def _held_back():
     """Hold back what is written to file descriptor 2: C++ passes sys.stderr by, and its first note every setting."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
+    try:
         stderr = os.dup(2)
+    except OSError:  # closed: nobody hears the notes
+        yield
+        return
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Python's own part of it is closed
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
             yield
         except BaseException:
             notes.seek(0)
-            os.write(stderr, notes.read())
+            with contextlib.suppress(OSError):  # whoever read them has gone
+                os.write(stderr, notes.read())
             raise
         finally:
             os.dup2(stderr, 2)

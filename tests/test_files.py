@@ -1,8 +1,11 @@
 """Files appear whole or not at all."""
 
+import contextlib
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -95,3 +98,74 @@ def test_threads_that_write_the_same_file_leave_one_whole_file(tmp_path):
     content = path.read_bytes()
     assert len(content) == 10_000 and len(set(content)) == 1
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+WRITER = """
+import os, signal, sys
+from nst_course._files import whole_file
+with whole_file(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def another_process_writes(path):
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no advisory locks")
+def test_what_a_killed_process_left_is_removed_by_the_next_write_to_the_same_name(tmp_path):
+    path, other = tmp_path / "a [1].bin", tmp_path / "a [2].bin"
+    for name in (path, other):
+        with another_process_writes(name):
+            pass
+    assert len(os.listdir(tmp_path)) == 2
+    with whole_file(path) as temporary:
+        temporary.write_bytes(b"whole")
+    (left,) = set(os.listdir(tmp_path)) - {path.name}
+    assert left.startswith(".a [2]-")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no advisory locks")
+def test_what_another_process_is_writing_stays(tmp_path):
+    path = tmp_path / "a.bin"
+    with another_process_writes(path) as process:
+        with whole_file(path) as temporary:
+            temporary.write_bytes(b"whole")
+        assert len(os.listdir(tmp_path)) == 2
+        process.communicate(b"\n")
+        assert process.returncode == 0
+    assert path.read_bytes() == b"half" and os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
+def test_only_regular_files_count_as_left_behind(tmp_path):
+    name = f".a-{'0' * 16}.bin"
+    os.mkfifo(tmp_path / name)  # to open it would wait for ever
+    (tmp_path / "precious").write_bytes(b"kept")
+    (tmp_path / name.replace("0", "1")).symlink_to("precious")
+    with whole_file(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"whole")
+    assert len(os.listdir(tmp_path)) == 4 and (tmp_path / "precious").read_bytes() == b"kept"
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
+    files = pytest.importorskip("fcntl")
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    left = tmp_path / f".a-{'0' * 16}.bin"
+    left.write_bytes(b"perhaps another writer's")
+    monkeypatch.setattr(files, "flock", refuse)
+    with whole_file(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / "a.bin").read_bytes() == b"whole" and left.exists()

@@ -3,6 +3,9 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -306,10 +309,127 @@ def test_a_copy_that_is_too_large(tmp_path, monkeypatch):
 
 def test_hostile_sources_take_no_time(tmp_path):
     nested = "x = " + "(" * 5000
-    spaces = "print 1" + " " * 500_000 + "\\"
-    cells, edits = migrated(tmp_path, nested, spaces, "print x" * 300_000)
+    spaces = "print 1" + " " * 90_000 + "\\"
+    cells, edits = migrated(tmp_path, nested, spaces, "print x" * 90_000)
     assert cells[0] == nested
     assert [edit.after for edit in edits] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["\n" * 200_000, "model = load_vgg_model(path)"],
+        ["from \t" * 150_000 + " load_vgg_model("],
+        ["print " + "\t" * 90_000 + "("],
+        ["!" + " " * 400_000 + "sudo" + " " * 400_000],
+        ["from" + " " * 900_000 + "scipy"],
+        ["a" * 900_000 + " ="],
+        ["tf.train." * 100_000],
+        ["from math import *\n" * 40_000 + "load_vgg_model("],
+    ],
+    ids=lambda cells: ascii(cells[0][:12]),
+)
+def test_every_pattern_takes_time_by_the_length_of_the_text(tmp_path, cells):
+    # Where it took the square of it, this would take minutes and more.
+    assert "".join(migrated(tmp_path, *cells)[0]) == "".join(cells)
+
+
+BOUNDED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+from nst_course import migrate
+print([len(migrate(path)[1]) for path in sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_code_that_python_takes_much_memory_for(tmp_path):
+    chain = "a." * 40_000 + "a"  # 1.7 GB in Python 3.11
+    hostile = [
+        f"import {chain}",
+        f"from {chain} import b",
+        "x = 1; import " + chain.replace(".", ".\\\n"),
+        "[" + "a," * 49_000 + "a b]",
+    ]
+    paths = [write(tmp_path / f"{n}.ipynb", code(source)) for n, source in enumerate(hostile)]
+    done = subprocess.run([sys.executable, "-c", BOUNDED, *map(str, paths)], capture_output=True, text=True)
+    # Names that long are not looked at; of the list is said that it is not Python, and not that memory ran out.
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 0, 0, 1]\n", "")
+
+
+def document(*cells, metadata="{}"):
+    return f'{{"nbformat": 4, "nbformat_minor": 4, "metadata": {metadata}, "cells": [{", ".join(cells)}]}}'
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (document(*['{"cell_type": "markdown", "source": ""}'] * 10_001), "at most 10,000 cells; .* has 10,001. Split"),
+        (document(metadata='{"a": [' + "{}," * 500_000 + "{}]}"), "brackets, commas and escapes; .*Clear its outputs"),
+        (
+            document('{"cell_type": "code", "source": "' + "a" * 1_000_001 + '"}'),
+            "at most 1,000,000 characters of code",
+        ),
+        (document(metadata='{"a": ' + "1" * 1001 + "}"), "1,001 digits"),
+        (document(metadata='{"a": ' + "[" * 5000 + "]" * 5000 + "}"), "recursion"),
+        (document(metadata='{"kernelspec": {"name": 3, "display_name": "", "language": ["R"]}}'), "Expected a"),
+    ],
+    ids=["cells", "objects", "code", "digits", "nesting", "kernel"],
+)
+def test_what_would_take_too_much_time_or_memory_is_refused(tmp_path, content, message):
+    (tmp_path / "old.ipynb").write_text(content)
+    with pytest.raises(NotebookError, match=message):
+        migrate(tmp_path / "old.ipynb")
+    assert os.listdir(tmp_path) == ["old.ipynb"]
+
+
+def test_half_a_character(tmp_path):
+    """Kept where nothing reads it; in code, which Python would not read, it is replaced and said."""
+    old = tmp_path / "old.ipynb"
+    output = r'{"output_type": "stream", "name": "stdout", "text": "\ud83d"}'
+    cell = rf'{{"cell_type": "code", "source": "x = 1  # \ude00\nxrange", "outputs": [{output}]}}'
+    old.write_text(document(cell, r'{"cell_type": "markdown", "source": "\udcff"}'))
+    new, edits = migrate(old)
+    assert [(edit.before, edit.after) for edit in edits] == [
+        ("x = 1  # \ude00", "x = 1  # \ufffd"),
+        ("xrange", "range"),
+    ]
+    cells = json.loads(new.read_text("utf-8"))["cells"]
+    assert "".join(cells[0]["outputs"][0]["text"]) == "\ud83d" and "".join(cells[1]["source"]) == "\udcff"
+    compile("".join(cells[0]["source"]), "cell", "exec")
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_what_stripped_copies_leave_out_is_put_in(tmp_path, version):
+    if version == 4:
+        shown = '{"output_type": "execute_result", "data": {"text/plain": "1.5"}}'
+        outputs = f'[{shown}, {{"output_type": "display_data"}}, {{"output_type": "stream", "text": "a"}}]'
+        cells = [
+            f'{{"cell_type": "code", "source": "1.5", "outputs": {outputs}}}',
+            '{"cell_type": "code", "source": "2"}',
+        ]
+        content = document(*cells, '{"cell_type": "markdown", "source": "a"}').replace('"metadata": {}, ', "")
+    else:
+        cells = '{"cell_type": "code", "input": "1.5"}, {"cell_type": "code", "input": "2", "outputs": []}'
+        content = f'{{"nbformat": 3, "nbformat_minor": 0, "worksheets": [{{"cells": [{cells}]}}]}}'
+    (tmp_path / "old.ipynb").write_text(content)
+    new, edits = migrate(tmp_path / "old.ipynb")
+    assert len(edits) == (version == 3) and sources(new) == ["1.5", "2"]
+    nbformat.validate(nbformat.read(new, as_version=4))
+
+
+def test_a_console_of_another_encoding_does_not_end_the_command(tmp_path):
+    old = write(
+        tmp_path / "old.ipynb", code("!pip install x  # \u5b89\u88c5\nprint('\u98ce\u683c', 1.5)  # \u753b", "1.5\n")
+    )
+    command = "import sys; from nst_course import cli; sys.exit(cli.main(sys.argv[1:]))"
+    console = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    words = [sys.executable, "-c", command, "migrate", str(old), "--run"]
+    done = subprocess.run(words, capture_output=True, env=console)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"!pip install x  # \u5b89\u88c5  ->" in done.stdout and b"came out again: 1 of 1" in done.stdout
+    (cell,) = nbformat.read(tmp_path / "old-migrated.ipynb", as_version=4).cells
+    assert cell.outputs[0].text == "\u98ce\u683c 1.5\n"
 
 
 def test_the_old_notebook_is_never_written_over(tmp_path, capsys):
@@ -370,8 +490,36 @@ def test_numbers_are_compared_by_their_digits(tmp_path):
     assert runs[-1].again == (True,)
 
 
-def test_a_kernel_that_dies(tmp_path):
-    old = write(tmp_path / "old.ipynb", code("import os\nos._exit(3)"))
+def printed(path):
+    return [
+        "".join(output.get("text", "?") for output in cell.outputs) for cell in nbformat.read(path, as_version=4).cells
+    ]
+
+
+@pytest.mark.parametrize(
+    "end, error, said",
+    [
+        ("os._exit(3)", NotebookError, "kernel did not: .*What was printed before is kept in it"),
+        ("os.kill(os.getppid(), signal.SIGINT); time.sleep(600)", KeyboardInterrupt, "^$"),
+    ],
+    ids=["death", "Ctrl-C"],
+)
+def test_a_run_that_is_cut_short_keeps_what_was_printed(tmp_path, end, error, said):
+    """After the death of a kernel, and after Ctrl-C, which the third cell sends."""
+    cells = ["print('one')", "print('two')", f"import os, signal, time; {end}", "print('four')"]
+    old = write(tmp_path / "old.ipynb", *(code(cell, "of another day") for cell in cells))
     new, _ = migrate(old)
-    with pytest.raises(NotebookError, match="kernel did not"):
-        run_notebook(old, new)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(error, match=said):
+            run_notebook(old, new)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert printed(new) == ["one\n", "two\n", "", ""]
+    assert printed(old) == ["of another day"] * 4
+
+
+def test_a_kernel_that_prints_half_a_character(tmp_path):
+    old = write(tmp_path / "old.ipynb", code("print('a\\ud83d')"), code("print(0.5)", "0.5"))
+    new, _ = migrate(old)
+    assert run_notebook(old, new)[1].again == (True,)

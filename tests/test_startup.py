@@ -30,6 +30,15 @@ def test_what_is_said_of_a_failure_is_not_held_back(tmp_path):
     assert "the reason\n" in started.stderr and "ImportError: broken" in started.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the streams of a POSIX shell")
+def test_a_closed_error_stream_is_no_hindrance():
+    code = "import sys; from nst_course import start_tensorflow; start_tensorflow(); print(sys.stderr)"
+    started = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" 2>&-', sys.executable, code], stdout=subprocess.PIPE, text=True
+    )
+    assert (started.returncode, started.stdout) == (0, "None\n")
+
+
 def test_graph_mode_can_be_chosen_afterwards():
     started = run(
         "from nst_course import start_tensorflow; start_tensorflow(); import tensorflow.compat.v1 as tf\n"

@@ -25,6 +25,7 @@ import warnings
 from typing import NamedTuple
 
 from .._files import whole_file
+from .._text import printable
 
 GRADED = "graded"
 GRACE = 60  # seconds a submission's process has, beyond the limit, to start and to write down what was done
@@ -362,21 +363,6 @@ def _cell(value):
     """Keep a spreadsheet from taking text that students chose, such as a file's name, for a formula."""
     text = printable(value)
     return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
-
-
-def printable(value):
-    """Write a value on one line, with a question mark for every character that does not show.
-
-    Parameters
-    ----------
-    value : object
-        What is to be printed, such as a text that a student chose.
-
-    Returns
-    -------
-    str
-    """
-    return "".join(character if character.isprintable() else "?" for character in str(value))
 
 
 PAGE = """<!DOCTYPE html>

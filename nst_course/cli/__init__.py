@@ -9,7 +9,11 @@ from ..vgg import LayerNotFoundError
 from .classroom import add_check, add_grade, add_migrate, add_notebook
 from .networks import add_apply, add_export, add_sheet, add_styles, add_train
 from .paint import add_demo, add_restyle, add_stylize
+from .terminal import OutputError, drop, flush, say, streams
 from .weights import add_weights
+
+#: Windows has no such signal.
+_SIGPIPE = 13
 
 #: The verbs by what one wants to do.
 GROUPS = {
@@ -32,16 +36,32 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit status: 0 when all went well, 1 for an error or a value that is off, 130 after Ctrl-C.
+        Exit status: 0 when all went well, 1 for an error or a value that is off, 130 after Ctrl-C, 141 when whoever
+        read what was printed has stopped reading, as ``head`` does.
     """
+    with streams():
+        try:
+            try:
+                return _run(argv)
+            finally:
+                flush()
+        except OutputError as error:
+            drop(sys.stdout)
+            if isinstance(error.__cause__, BrokenPipeError):
+                return 128 + _SIGPIPE
+            say(f"nst-course: {error}", error=True)
+            return 1
+
+
+def _run(argv):
     args = _parser().parse_args(argv)
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        say("Interrupted.", error=True)
         return 128 + signal.SIGINT
     except (ValueError, ArithmeticError, OSError, LayerNotFoundError, ModuleNotFoundError) as error:
-        print(f"nst-course: {error}", file=sys.stderr)
+        say(f"nst-course: {error}", error=True)
         return 1
 
 

@@ -6,6 +6,7 @@ import sys
 
 from ..startup import start_tensorflow
 from .common import count
+from .terminal import say
 
 
 def add_notebook(verb):
@@ -37,7 +38,7 @@ def _check(args):
 
     status = print_table([row for row in EXPECTED if args.long or not row.is_long])
     if not args.long:
-        print("Iterations 20 to 180 of the course take minutes: nst-course check --run")
+        say("Iterations 20 to 180 of the course take minutes: nst-course check --run")
     return status
 
 
@@ -53,13 +54,13 @@ def print_table(rows, weights=None):
             continue
         status = status if result else 1
         width = max(width, len(row.name))  # the formulas' short lines come first
-        print(f"{'ok ' if result else 'OFF'}  {row.name:{width}} expected {row.show(row.value)}")
-        print(f"{'':{width + 5}} here     {row.show(measured)}", flush=True)
+        say(f"{'ok ' if result else 'OFF'}  {row.name:{width}} expected {row.show(row.value)}")
+        say(f"{'':{width + 5}} here     {row.show(measured)}")
     for needed, names in unchecked.items():
         more = f" and {len(names) - 1} more" if names[1:] else ""
-        print(f"Not checked: {names[0]}{more}. Needed: {needed}.")
+        say(f"Not checked: {names[0]}{more}. Needed: {needed}.")
     if unchecked:
-        print(f"Pictures are looked for in {repository_folder('images')}; docs/expected-values.md says what they are.")
+        say(f"Pictures are looked for in {repository_folder('images')}; docs/expected-values.md says what they are.")
     return status
 
 
@@ -87,27 +88,30 @@ def _migrate(args):
     for edit in edits:
         place = f"code cell {edit.cell}" if edit.cell else "the notebook"
         if not edit.after:
-            print(f"{place}: left as it is: {edit.before}\n    {edit.why}")
+            say(f"{place}: left as it is: {edit.before}")
         else:
             was = f"{edit.before.strip()}  ->" if edit.before else "new:"
-            print(f"{place}: {was}  {edit.after.strip()}\n    {edit.why}")
-    print(f"Edits: {sum(bool(edit.after) for edit in edits)}. Notebook: {new.resolve()}")
+            say(f"{place}: {was}  {edit.after.strip()}")
+        say(f"    {edit.why}")
+    say(f"Edits: {sum(bool(edit.after) for edit in edits)}. Notebook: {new.resolve()}")
     if not args.execute:
         return 0
-    print("Running it; a run of 200 iterations takes minutes.", flush=True)
+    say("Running it; a run of 200 iterations takes minutes.")
     cells = run_notebook(args.notebook, new, cell_seconds=args.time)
     again = [came for cell in cells for came in cell.again]
-    print(f"Saved numbers that came out again: {sum(again)} of {len(again)}")
+    say(f"Saved numbers that came out again: {sum(again)} of {len(again)}")
     for cell in cells:
         if cell.saved:
             off = [number for number, came in zip(cell.saved, cell.again) if not came]
             others = f"; others than {', '.join(off[:3])}{' ...' if off[3:] else ''}" if off else ""
-            print(f"code cell {cell.cell}: {sum(cell.again)} of {len(cell.again)}{others}")
+            say(f"code cell {cell.cell}: {sum(cell.again)} of {len(cell.again)}{others}")
     for line in dict.fromkeys(line for cell in cells for line in cell.stand_ins):
-        print(line)
+        say(line)
     failed = [f"code cell {cell.cell}: {cell.error}" for cell in cells if cell.error]
     if failed:
-        print("\n".join(["nst-course: stopped with an error they had not been saved with:", *failed]), file=sys.stderr)
+        say("nst-course: stopped with an error they had not been saved with:", error=True)
+    for line in failed:
+        say(line, error=True)
     return 1 if failed else 0
 
 
@@ -123,7 +127,8 @@ def add_grade(verb):
 def _grade(args):
     from tqdm import tqdm
 
-    from ..classroom.grading import grade, printable
+    from .._text import printable
+    from ..classroom.grading import grade
 
     with tqdm(unit="submission", desc="Grading") as bar:
 
@@ -133,10 +138,11 @@ def _grade(args):
 
         limits = {"time_limit": args.time, "memory_limit": args.memory * 1e9}
         results = grade(args.folder, jobs=args.jobs, **limits, callback=callback)
-    width = max(len(f"{result.student} {result.assignment}") for result in results)
-    for result in results:
-        name = printable(f"{result.student} {result.assignment}").ljust(width)
-        print(f"{name}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {printable(result.status)}")
+    names = [printable(f"{result.student} {result.assignment}") for result in results]
+    width = max(map(len, names))
+    for name, result in zip(names, results):
+        say(f"{name:{width}}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {result.status}")
     folder = pathlib.Path(args.folder).resolve()
-    print(f"Table: {folder / 'grades.csv'}\nMistakes: {folder / 'mistakes.html'}")
+    say(f"Table: {folder / 'grades.csv'}")
+    say(f"Mistakes: {folder / 'mistakes.html'}")
     return 0

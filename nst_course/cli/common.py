@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import io
 import pathlib
-import sys
+
+from .terminal import say
 
 
 def count(text):
@@ -80,8 +81,10 @@ def paint_pictures(results, bar, folder):
                 bar.update()
     finally:
         for line in dict.fromkeys(said.getvalue().splitlines()):
-            print(line)
-        print(f"Pictures: {painted} of {bar.total} in {pathlib.Path(folder).resolve()}")
+            say(line)
+        say(f"Pictures: {painted} of {bar.total} in {pathlib.Path(folder).resolve()}")
         if failures:
-            print("\n".join(["nst-course: not painted:", *failures]), file=sys.stderr)
+            say("nst-course: not painted:", error=True)
+        for failure in failures:
+            say(failure, error=True)
     return 1 if failures else 0

@@ -5,6 +5,7 @@ import pathlib
 
 from ..startup import start_tensorflow
 from .common import add_dask, check_new, count, executor, frame_bar, paint_pictures, picture_bar
+from .terminal import say
 
 
 def add_apply(verb):
@@ -56,7 +57,7 @@ def _styles(args):
     from ..feedforward.styles import style_names
 
     for name in style_names():
-        print(f"{name:16}{load_network(name).settings['picture']}")
+        say(f"{name:16}{load_network(name).settings['picture']}")
     return 0
 
 
@@ -83,7 +84,7 @@ def _sheet(args):
     figure = show_pictures([photograph, *paintings], ["photograph", *names], columns=3)
     with whole_file(args.output) as temporary:
         figure.savefig(temporary, dpi=args.size / 4)  # each picture is 4 inches wide
-    print(f"Sheet: {pathlib.Path(args.output).resolve()}")
+    say(f"Sheet: {pathlib.Path(args.output).resolve()}")
     return 0
 
 
@@ -151,8 +152,8 @@ def _train(args):
             every=args.every,
             callback=callback,
         )
-    print(f"Pictures: {net.settings['pictures']}, of which {net.settings['skipped']} cannot be read")
-    print(f"Network: {pathlib.Path(args.output).resolve()}")
+    say(f"Pictures: {net.settings['pictures']}, of which {net.settings['skipped']} cannot be read")
+    say(f"Network: {pathlib.Path(args.output).resolve()}")
     return 0
 
 
@@ -174,5 +175,5 @@ def _export(args):
     size = None if args.size is None else args.size[::-1]
     load_network(args.network).save_tflite(args.output, precision=args.precision, size=size)
     output = pathlib.Path(args.output).resolve()
-    print(f"Network: {output}, {output.stat().st_size / 1e6:.1f} MB")
+    say(f"Network: {output}, {output.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -7,6 +7,7 @@ from ..eager.presets import COLORS, PRESETS
 from ..startup import start_tensorflow
 from .classroom import print_table
 from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar
+from .terminal import say
 
 
 def add_demo(verb):
@@ -34,7 +35,7 @@ def _demo(args):
 
     beginning = [row for row in EXPECTED if row.name.startswith("iteration 0") and not row.missing()]
     status = print_table([row for row in EXPECTED if row.holds_for == "any"] + beginning, args.weights)
-    print("Content: Chelsea the cat (a photograph from scikit-image). Style: our own brush strokes.")
+    say("Content: Chelsea the cat (a photograph from scikit-image). Style: our own brush strokes.")
     content = resize_image(data.chelsea(), width=400, height=300)
     style = Style(read_image(repository_folder("images") / "brush_strokes.png"))
     changes = {} if args.iterations is None else {"iterations": args.iterations}
@@ -117,14 +118,14 @@ def _paint(args, content, styles, preset, seed, **saved):
 
     check_output(args.output)
     weights = load_weights(args.weights)
-    print(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
+    say(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
     with tqdm(total=sum(stage.iterations for stage in preset.stages), unit="it", desc="Painting") as bar:
         options = {"weights": weights, "seed": seed, "callback": lambda step: _show(step, bar, 1), **saved}
         painting = stylize_to_file(content, styles, args.output, preset, **options)
     if painting.timings:
         times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
-        print(f"The network computed in {painting.precision} (timed: {times}).")
-    print(f"Picture: {pathlib.Path(args.output).resolve()}")
+        say(f"The network computed in {painting.precision} (timed: {times}).")
+    say(f"Picture: {pathlib.Path(args.output).resolve()}")
     return 128 + signal.SIGINT if painting.interrupted else 0
 
 
@@ -162,7 +163,7 @@ def _restyle(args):
         for _, error in results:
             if error is not None:
                 raise ValueError(error)
-    print(f"Picture: {first.resolve()}")
+    say(f"Picture: {first.resolve()}")
     return 0
 
 

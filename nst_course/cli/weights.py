@@ -1,5 +1,7 @@
 """Weights files: `weights inspect` and `weights download`."""
 
+from .terminal import say
+
 
 def add_weights(verb):
     """Add the verb `weights` with its own verbs and their options."""
@@ -26,14 +28,15 @@ def _inspect(args):
     weights = read_weights(args.file)
     sums = checksums(args.file)
     known = next((PUBLISHED[s] for s in sums if s in PUBLISHED), "not one of the published files we know")
-    print(f"{args.file}: {weights.network}, {weights.layout}")
-    print(f"This is {known}.")
+    say(f"{args.file}: {weights.network}, {weights.layout}")
+    say(f"This is {known}.")
     if weights.description:
-        print(f"It says of itself: {weights.description}")
-    print("\n".join(sums))
+        say(f"It says of itself: {weights.description}")
+    for checksum in sums:
+        say(checksum)
     for name in weights.layers:
         W, b = weights[name]
-        print(f"{name}  kernel {'x'.join(map(str, W.shape))}  bias {b.size}")
+        say(f"{name}  kernel {'x'.join(map(str, W.shape))}  bias {b.size}")
     return 0
 
 
@@ -41,9 +44,9 @@ def _download(args):
     from ..weights.download import SOURCES, STYLE_MODELS, download_style_models, download_weights
 
     if args.source == "arbitrary":
-        print(f"Fetching {' and '.join(model.file for model in STYLE_MODELS)}, 3 MB")
-        print(f"Models: {download_style_models(args.folder)}")
+        say(f"Fetching {' and '.join(model.file for model in STYLE_MODELS)}, 3 MB")
+        say(f"Models: {download_style_models(args.folder)}")
         return 0
-    print(f"Fetching {SOURCES[args.source].file}, {SOURCES[args.source].n_bytes / 1e6:.0f} MB")
-    print(f"Weights: {download_weights(args.source, args.folder)}")
+    say(f"Fetching {SOURCES[args.source].file}, {SOURCES[args.source].n_bytes / 1e6:.0f} MB")
+    say(f"Weights: {download_weights(args.source, args.folder)}")
     return 0

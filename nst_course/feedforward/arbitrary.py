@@ -74,7 +74,9 @@ def load_arbitrary(folder=None, *, trusted=False):
     if folder is not None and (pathlib.Path(folder) / "saved_model.pb").is_file():
         return HubStyle(folder)
     for place in published_folders() if folder is None else [pathlib.Path(folder)]:
-        files = sorted(place.glob("*.tflite"), key=lambda file: ("dynamic" not in file.name, file.name))
+        # Hidden ones are unfinished downloads, or what macOS puts beside a file.
+        files = [file for file in place.glob("*.tflite") if not file.name.startswith(".")]
+        files.sort(key=lambda file: ("dynamic" not in file.name, file.name))
         pair = [next((file for file in files if word in file.name), None) for word in ("predict", "transfer")]
         if all(pair):
             return ArbitraryStyle(*(_read(file, trusted) for file in pair))

@@ -7,9 +7,11 @@ also holds Adam's moments, under TensorFlow 1's names for these too, and the cos
 """
 
 import contextlib
+import glob
 import itertools
 import json
 import pathlib
+import re
 import zipfile
 from typing import NamedTuple
 
@@ -168,8 +170,9 @@ def load_network(path):
     ----------
     path : str or path-like
         The name of a style that comes along, such as ``"brush-strokes"`` (`style_names` lists them); a ``.npz``; or a
-        TensorFlow checkpoint: a ``.ckpt`` of one file, the common beginning of the names of its files, one of these, or
-        a folder with a file ``checkpoint``. What an optimiser left in it is not read.
+        TensorFlow checkpoint, of either version and of any number of files: a ``.ckpt`` of one file, the common
+        beginning of the names of its files, one of these, or the folder they are in, wherever it was moved to. The file
+        ``checkpoint`` beside them stands for the folder. What an optimiser left in it is not read.
 
     Returns
     -------
@@ -184,6 +187,8 @@ def load_network(path):
     """
     path = find_network(path)
     prefix = _tensorflow_prefix(path)
+    if prefix is None:
+        _refuse_parts(path)
     if prefix is None and not path.is_file():
         if path.is_dir():
             raise CheckpointError(
@@ -303,29 +308,96 @@ def _check_names(names, found):
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 
 
+#: The endings of the files of a checkpoint: those of version 2, and those of version 1 that is in several files.
+_ENDING = re.compile(r"\.index|\.meta|\.data-\d{5}-of-\d{5}|-[\d?]{5}-of-\d{5}")
+
+#: The most bytes of a file ``checkpoint``, which lists some names.
+_MAX_LIST = 2**20
+
+
 def _tensorflow_prefix(path):
     """Return what `tf.train.load_checkpoint` wants to be told, or None where this is no TensorFlow checkpoint."""
-    if path.is_dir() and (path / "checkpoint").is_file():
-        import tensorflow as tf
-
-        try:
-            state = tf.train.get_checkpoint_state(str(path))
-        except Exception:  # a damaged file of that name
-            state = None
-        # Only the name: the folder it was saved in is another computer's.
-        latest = pathlib.PurePath(state.model_checkpoint_path.replace("\\", "/")).name if state is not None else ""
-        return path / latest if latest and _is_checkpoint(path / latest) else None
-    if path.name.endswith((".index", ".meta")) or ".data-" in path.suffix:
-        path = path.with_suffix("")
-    return path if _is_checkpoint(path) else None
-
-
-def _is_checkpoint(prefix):
+    if path.name == "checkpoint" and path.is_file() and not _is_checkpoint(path):
+        path = path.parent  # people take the list of a folder's checkpoints for the checkpoint
+    if path.is_dir():
+        return _in_folder(path)
+    prefix = _without_ending(path)
     if prefix.with_name(f"{prefix.name}.index").is_file():
-        return True
-    if not prefix.is_file() or prefix.stat().st_size < len(_TABLE_MAGIC):
+        if glob.has_magic(str(prefix)):
+            raise CheckpointError(
+                f"TensorFlow finds no file with [, ? or * in its name or its folder's. Rename {prefix}."
+            )
+        return str(prefix)
+    if _is_checkpoint(prefix):
+        return glob.escape(str(prefix))  # version 1 is read by a pattern, and folders may have [ in their names
+    files = [f for f in prefix.parent.glob(f"{glob.escape(prefix.name)}-?????-of-?????") if _is_checkpoint(f)]
+    if not files:
+        return None
+    total = files[0].name[-5:]
+    if len(files) != int(total):
+        raise CheckpointError(f"Expected {int(total)} files of the checkpoint {prefix}; found {len(files)}. Get all.")
+    return f"{glob.escape(str(prefix))}-?????-of-{total}"
+
+
+def _without_ending(path):
+    ending = _ENDING.search(path.name)
+    return path.with_name(path.name[: ending.start()]) if ending and ending.end() == len(path.name) else path
+
+
+def _in_folder(path):
+    """Find the checkpoint in a folder: the latest that its list names, wherever it was saved, or else the only one."""
+    named = [_without_ending(path / name) for name in _named(path / "checkpoint")]
+    files = (file for file in path.iterdir() if file.suffix == ".index" or _is_checkpoint(file))
+    there = sorted({_without_ending(file) for file in files if not file.name.startswith(".")})
+    found = [prefix for prefix in named if prefix in there][:1] or there
+    if len(found) > 1:
+        names = ", ".join(prefix.name for prefix in found[:5])
+        raise CheckpointError(f"Expected one checkpoint in {path}; found {len(found)}: {names}. Name one of them.")
+    if named and not found:
+        raise CheckpointError(
+            f"Expected a network; the list {path / 'checkpoint'} names {named[0].name}, which is not in its folder. "
+            "Copy its files there."
+        )
+    return _tensorflow_prefix(found[0]) if found else None
+
+
+def _named(file):
+    """Return the names in a folder's list of checkpoints, the latest first; the folders they were saved in are lost."""
+    import tensorflow as tf
+
+    try:
+        state = tf.train.get_checkpoint_state(str(file.parent)) if file.stat().st_size <= _MAX_LIST else None
+    except Exception:  # a damaged file of that name, or none
+        state = None
+    paths = [] if state is None else [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]
+    names = [pathlib.PurePath(path.replace("\\", "/")).name for path in paths]
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _refuse_parts(path):
+    """Say so where a file, or what a folder holds, is a part of a checkpoint that is of no use without the others."""
+    folder, prefix = path.is_dir(), _without_ending(path)
+    graphs = sorted(path.glob("*.meta")) if folder else [prefix.with_name(f"{prefix.name}.meta")]
+    for graph in graphs:
+        if graph.is_file():
+            stem = graph.name.removesuffix(".meta")
+            raise CheckpointError(
+                f"Expected a network; {graph} is the graph of a checkpoint without its numbers, which are in "
+                f"{stem}.index and {stem}.data-00000-of-00001. Copy these beside it."
+            )
+    if ".data-" in path.suffix and path.is_file():
+        raise CheckpointError(f"Expected {prefix.name}.index beside {path}, which needs it. Copy it there.")
+    if path.suffix == ".pb" or (path / "saved_model.pb").is_file():
+        raise CheckpointError(
+            f"Expected a network; {path} is a graph of TensorFlow, a program. Use the checkpoint it was made of."
+        )
+
+
+def _is_checkpoint(path):
+    """Say whether a file is a checkpoint of version 1, or one of its files; the index of version 2 is a table too."""
+    if path.suffix == ".index" or not path.is_file() or path.stat().st_size < len(_TABLE_MAGIC):
         return False
-    with open(prefix, "rb") as file:
+    with open(path, "rb") as file:
         file.seek(-len(_TABLE_MAGIC), 2)
         return file.read() == _TABLE_MAGIC
 
@@ -334,7 +406,11 @@ def _read_tensorflow(prefix):
     """Return the parameters; optimisers' slots, ``Variable/Adam`` and the like, have other names."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(prefix))
+    try:
+        prefix.encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError("TensorFlow reads no file whose name is not UTF-8; rename it or its folder") from error
+    reader = tf.train.load_checkpoint(prefix)
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     _check_names(NAMES, shapes)
     for name, shape in zip(NAMES, SHAPES):

@@ -13,7 +13,8 @@ def style_names():
     list of str
         Names that `load_network` and ``nst-course apply`` take.
     """
-    return sorted(path.stem for path in _folder().glob("*.npz"))
+    # Hidden ones are unfinished, or what macOS puts beside a file.
+    return sorted(path.stem for path in _folder().glob("*.npz") if not path.name.startswith("."))
 
 
 def style_file(name):

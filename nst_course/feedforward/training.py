@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import pathlib
 import time
 
@@ -24,7 +23,7 @@ from ..eager.optimizers import Adam
 from ..eager.presets import PREPROCESSING, Objective
 from ..images import check_output, check_picture, save_image
 from ..session import Step
-from ..startup import require_eager_mode
+from ..startup import computers, require_eager_mode
 from ..vgg import cut_after
 from ..weights.find import load_weights
 from .checkpoint import Progress, check_name, load_progress, save_network, save_progress
@@ -225,8 +224,14 @@ def train(
 
 def _strategy(batch_size):
     """Return how the devices that are there share the work."""
-    if os.environ.get("TF_CONFIG"):
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    if computers() > 1:
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except Exception as error:  # TensorFlow raises almost anything
+            raise ValueError(
+                f"Expected TF_CONFIG to name computers that can train together; {str(error).rstrip('.')}. Correct it, "
+                "or unset it to train on this computer alone."
+            ) from error
     elif len(tf.config.list_logical_devices("GPU")) > 1:
         strategy = tf.distribute.MirroredStrategy()
     else:
@@ -309,7 +314,7 @@ def _identity(training, style, weights, crops, beginning):
         "style": _digest(style),
         "start": _digest(*beginning),
         "weights": _digest(*kernels),
-        "pictures": hashlib.sha256(names.encode()).hexdigest(),
+        "pictures": hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest(),
     }
     del identity["steps"]
     return json.loads(json.dumps(identity))  # as it will be read: without tuples

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .._files import whole_file
+from .._text import printable
 from ..images import MAX_PIXELS, ImageError
 
 #: What is taken from a folder as a video. Those that end otherwise than a container that takes any sound become .mkv.
@@ -65,7 +66,7 @@ def paint_video(net, source, output, *, steady=0.0, padding=None, precision="flo
         raise ValueError(f"Expected a new file to write to; {output} is your video. Choose another name.")
     n_H, n_W = _first_frame(av, source).shape[:2]
     if n_H % 2 or n_W % 2:
-        print(f"{source}: H.264 has even sides, so {output} is one pixel smaller.")
+        print(printable(f"{source}: H.264 has even sides, so {output} is one pixel smaller."))
     painted, ended_by, paint = 0, None, _Steady(net, steady, padding, precision)
     with _opened(av, source) as given, whole_file(output) as temporary, av.open(str(temporary), "w") as found:
         video = given.streams.video[0]

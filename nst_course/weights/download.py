@@ -1,8 +1,13 @@
 """Where the published weights and models are, how to know them, and how to get them."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import pathlib
+import queue
+import threading
+import time
 
 from .._files import whole_file
 from .folders import cache_folder, in_checkout, repository_folder
@@ -47,6 +52,9 @@ SOURCES = {
         80_134_624,
     ),
 }
+
+#: Seconds in which so many bytes have to come, or a download is given up.
+PATIENCE, _LEAST = 60, 2**16
 
 _MAGENTA = "https://storage.googleapis.com/download.tensorflow.org/models/tflite/arbitrary_style_transfer/"
 
@@ -176,8 +184,8 @@ def download_style_models(folder=None, *, progressbar=True):
 
 def _fetch(wanted, folder, progressbar, advice):
     """Return the path of a published file, which is fetched if it is not there; `advice` is for another checksum."""
-    import pooch
     import requests
+    import urllib3
 
     usual = repository_folder("pretrained-model") if in_checkout() else cache_folder()
     target = pathlib.Path(folder or usual) / wanted.file
@@ -189,18 +197,17 @@ def _fetch(wanted, folder, progressbar, advice):
             f"Expected no other file under this name; {target} is not a published file we know. "
             "It was left as it is: move it away or delete it, then try again."
         )
-    download = pooch.HTTPDownloader(progressbar=progressbar, chunk_size=2**18, timeout=30)
+    other = f"Expected the published {wanted.file}; {{}}. Nothing was kept. {advice}"
     try:
         with whole_file(target) as temporary:
-            download(wanted.url, str(temporary), None)
+            with open(temporary, "wb") as file, contextlib.closing(_arriving(wanted.url)) as blocks:
+                for n_bytes, block in _counted(blocks, wanted.n_bytes, progressbar):
+                    if n_bytes > wanted.n_bytes:
+                        raise WeightsError(other.format(f"more came than its {wanted.n_bytes:,} bytes"))
+                    file.write(block)
             if wanted.hash not in checksums(temporary):
-                raise WeightsError(
-                    f"Expected the published {wanted.file}; what came has another checksum ({wanted.hash} is "
-                    f"expected). Nothing was kept. {advice}"
-                )
-    except requests.RequestException as error:
-        if error.response is not None:
-            error.response.close()  # an answer such as 404 is left unread
+                raise WeightsError(other.format(f"what came has another checksum ({wanted.hash} is expected)"))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
         raise OSError(
             f"Could not fetch {wanted.url}: {_reason(error)}. Check the internet connection and try again, "
             f"or fetch the file with a browser and put it into {target.parent}."
@@ -208,15 +215,86 @@ def _fetch(wanted, folder, progressbar, advice):
     return target
 
 
-def _reason(error):
-    """Say in a few words why a request failed; the library's own text is a nest of objects."""
+def _counted(blocks, expected, progressbar):
+    """Yield (bytes so far, block), and move a bar."""
+    from tqdm import tqdm
+
+    n_bytes = 0
+    with tqdm(total=expected, unit="B", unit_scale=True, disable=not progressbar) as bar:
+        for block in blocks:
+            n_bytes += len(block)
+            yield n_bytes, block
+            bar.update(len(block))
+
+
+def _arriving(url):
+    """Yield what is at a URL in blocks, as long as it comes at a reasonable pace; else raise TimeoutError.
+
+    A host may send a byte now and then for ever, in its headers too, and no library bounds that: each bounds the time
+    to the next byte. So another thread waits for the host, and this one for that thread.
+    """
+    blocks, given_up = queue.Queue(8), threading.Event()
+
+    def fetch():
+        try:
+            for block in _requested(url):
+                blocks.put(block)
+                if given_up.is_set():
+                    return
+            blocks.put(None)
+        except Exception as error:
+            blocks.put(error)
+
+    threading.Thread(target=fetch, daemon=True).start()
+    since, n_bytes = time.monotonic(), 0
+    try:
+        while True:
+            try:
+                block = blocks.get(timeout=max(0, since + PATIENCE - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"less than {_LEAST >> 10} KiB came within {PATIENCE} s") from None
+            if block is None:
+                return
+            if isinstance(block, Exception):
+                raise block
+            yield block
+            n_bytes += len(block)
+            if n_bytes >= _LEAST:
+                since, n_bytes = time.monotonic(), 0
+    finally:
+        given_up.set()
+        with contextlib.suppress(queue.Empty):  # the thread may wait for room
+            while True:
+                blocks.get_nowait()
+
+
+def _requested(url):
+    """Yield what is at a URL as it is sent, not unpacked."""
     import requests
 
-    if isinstance(error, requests.Timeout):
+    def unread(response, **options):
+        if response.is_redirect:  # requests would read all of it before it goes on
+            response.close()
+            response.raw = io.BytesIO()
+
+    options = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": unread}}
+    with requests.get(url, stream=True, timeout=PATIENCE, **options) as response:
+        response.raise_for_status()
+        yield from response.raw.stream(_LEAST, decode_content=False)
+
+
+def _reason(error):
+    """Say in a few words why a request failed; the libraries' own texts are nests of objects."""
+    import requests
+    import urllib3
+
+    if isinstance(error, TimeoutError):
+        return str(error)
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return "the host did not answer in time"
     if isinstance(error, requests.HTTPError):
         return f"the host answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, urllib3.exceptions.ProtocolError):
         return "the connection broke off"
     if isinstance(error, requests.ConnectionError):
         return "the host cannot be reached"

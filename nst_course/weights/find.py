@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from .._text import printable
 from .download import SOURCES
 from .folders import published_folders
 from .network import VGGWeights
@@ -72,5 +73,5 @@ def load_weights(path=None, *, classifier=False):
         named = path or os.environ.get("NST_COURSE_WEIGHTS")
         if named and file != pathlib.Path(named):
             line += f" ({file.name}, as there is no {pathlib.Path(named).name} beside it)"
-        print(f"{line}.")
+        print(f"{printable(line)}.")
     return weights

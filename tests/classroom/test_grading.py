@@ -321,4 +321,4 @@ def test_a_folder_that_is_no_course(tmp_path, capsys):
 def test_a_name_is_no_formula(tmp_path, name):
     grading.write_grades(tmp_path / "grades.csv", [Graded(name, "small", -1.0, 3.0, "a\nb")])
     row = (tmp_path / "grades.csv").read_text().splitlines()[1]
-    assert row.startswith(f"'{name},small,-1.0,3.0,a?b,")
+    assert row.startswith(f"'{name},small,-1.0,3.0,a\\nb,")

@@ -1,5 +1,6 @@
 """Any style in one pass: a tiny pair whose numbers can be worked out, the published pair, SavedModels, the command."""
 
+import concurrent.futures
 import hashlib
 import os
 import sys
@@ -170,6 +171,16 @@ def test_large_pictures_are_refused_with_the_size_that_fits(tiny, models, monkey
     assert pair.stylize(plain(0, 20, 40), plain(0)).shape == (20, 40, 3)
 
 
+def test_a_pair_paints_for_many_threads_as_for_one(tiny):
+    sizes = [(4, 8), (8, 4), (12, 12), (16, 20)] * 6
+    works = [(picture(*size, seed), plain((8 * seed, 200, 90))) for seed, size in enumerate(sizes)]
+    expected = [tiny.stylize(*work) for work in works]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda work: tiny.stylize(*work), works))
+    for painting, other in zip(found, expected):
+        np.testing.assert_array_equal(painting, other)
+
+
 # --- files ---
 
 
@@ -183,6 +194,17 @@ def test_the_model_for_any_size_is_preferred(folder, models):
         (folder / f"style_transfer_{name}.tflite").write_bytes(models[model])
     (folder / "style_transfer.tflite").unlink()
     assert load_arbitrary(folder, trusted=True)._transfer.any_size
+
+
+def test_what_an_unfinished_download_left_is_no_model(folder, tiny):
+    for name in ("style_predict", "style_transfer", "style_transfer_dynamic"):
+        (folder / f".{name}-{'0' * 16}.tflite").write_bytes(b"half")
+    content, style = picture(9, 10), picture(12, 11, 1)
+    np.testing.assert_array_equal(load_arbitrary(folder).stylize(content, style), tiny.stylize(content, style))
+    for name in ("style_predict", "style_transfer"):
+        (folder / f"{name}.tflite").unlink()
+    with pytest.raises(FileNotFoundError, match="nst-course weights download --source arbitrary"):
+        load_arbitrary(folder)
 
 
 def test_found_where_downloads_go(folder, monkeypatch, tmp_path):

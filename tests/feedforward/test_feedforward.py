@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import pathlib
 import shutil
 import sys
 import tracemalloc
@@ -334,15 +335,18 @@ def test_published_layout_without_about(net, tmp_path):
     assert_same(load_network(tmp_path / "a.npz"), net)
 
 
-def write_tensorflow(net, prefix, version):
+def write_tensorflow(net, prefix, version, devices=1):
     prefix.parent.mkdir(exist_ok=True)
-    with tf.Graph().as_default(), tf1.Session() as sess:
-        variables = [tf1.Variable(p, use_resource=False) for p in net.parameters]
+    with tf.Graph().as_default(), tf1.Session(config=tf1.ConfigProto(allow_soft_placement=True)) as sess:
+        variables = []
+        for n, parameter in enumerate(net.parameters):
+            with tf.device(f"/cpu:{n % devices}"):
+                variables.append(tf1.Variable(parameter, use_resource=False))
         assert [v.op.name for v in variables] == list(NAMES)
-        loss = tf.add_n([tf.reduce_sum(v) for v in variables])
-        tf1.train.AdamOptimizer().minimize(loss)
+        if devices == 1:
+            tf1.train.AdamOptimizer().minimize(tf.add_n([tf.reduce_sum(v) for v in variables]))
         sess.run(tf1.global_variables_initializer())
-        tf1.train.Saver(write_version=version).save(sess, str(prefix))
+        tf1.train.Saver(write_version=version, sharded=devices > 1).save(sess, str(prefix))
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +354,8 @@ def tensorflow1(net, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorflow")
     write_tensorflow(net, folder / "v2" / "fns.ckpt", tf1.train.SaverDef.V2)
     write_tensorflow(net, folder / "v1" / "fns.ckpt", tf1.train.SaverDef.V1)
+    write_tensorflow(net, folder / "v2 sharded" / "fns.ckpt", tf1.train.SaverDef.V2, devices=2)
+    write_tensorflow(net, folder / "v1 sharded" / "fns.ckpt", tf1.train.SaverDef.V1, devices=2)
     return folder
 
 
@@ -382,8 +388,97 @@ def test_damaged_tensorflow_checkpoints(tensorflow1, tmp_path):
     with pytest.raises(CheckpointError, match="Expected a transform network"):
         load_network(folder / "fns.ckpt")
     (folder / "checkpoint").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(CheckpointError, match="Expected a transform network"):
+        load_network(folder)
+    for file in folder.glob("fns.ckpt*"):
+        file.unlink()
     with pytest.raises(CheckpointError, match="folder without a TensorFlow checkpoint"):
         load_network(folder)
+
+
+def moved(tensorflow1, version, folder):
+    return pathlib.Path(shutil.copytree(tensorflow1 / version, folder))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_list_of_a_folder_stands_for_its_checkpoint(net, tensorflow1, version, tmp_path):
+    folder = moved(tensorflow1, version, tmp_path / "checkpoint")
+    assert_same(load_network(folder), net)
+    assert_same(load_network(folder / "checkpoint"), net)
+    with pytest.raises(FileNotFoundError):
+        load_network(folder / "more" / "checkpoint")
+    folder = folder.rename(tmp_path / "a [1]")  # a pattern, to TensorFlow
+    if version == "v1":
+        assert_same(load_network(folder / "checkpoint"), net)
+    else:
+        with pytest.raises(CheckpointError, match=r"TensorFlow finds no file with \[.*Rename .*a \[1\]"):
+            load_network(folder / "fns.ckpt")
+
+
+@pytest.mark.parametrize("name", ["fns.ckpt", "fns.ckpt-00001-of-00002", "fns.ckpt.meta", "checkpoint", "."])
+def test_a_checkpoint_of_version_1_in_several_files(net, tensorflow1, tmp_path, name):
+    folder = moved(tensorflow1, "v1 sharded", tmp_path / "a")
+    assert_same(load_network(folder / name), net)
+    (folder / "fns.ckpt-00000-of-00002").unlink()
+    with pytest.raises(CheckpointError, match="Expected 2 files of the checkpoint .*fns.ckpt; found 1. Get all"):
+        load_network(folder / name)
+
+
+@pytest.mark.parametrize("name", ["fns.ckpt", "fns.ckpt.data-00001-of-00002", "."])
+def test_a_checkpoint_of_version_2_in_several_files(net, tensorflow1, tmp_path, name):
+    folder = moved(tensorflow1, "v2 sharded", tmp_path / "a")
+    assert_same(load_network(folder / name), net)
+    (folder / "fns.ckpt.data-00000-of-00002").unlink()
+    with pytest.raises(CheckpointError, match="fns.ckpt.data-00000-of-00002"):
+        load_network(folder / name)
+
+
+def test_files_that_were_renamed_are_found_where_there_are_no_others(net, tensorflow1, tmp_path):
+    folder = moved(tensorflow1, "v2", tmp_path / "a")
+    for file in folder.glob("fns.ckpt*"):
+        file.rename(folder / file.name.replace("fns", "wave"))
+    assert_same(load_network(folder), net)
+    (folder / "checkpoint").unlink()
+    assert_same(load_network(folder), net)
+    for file in list(folder.glob("wave.ckpt*")):  # and of several, one is to be named
+        shutil.copy(file, folder / file.name.replace("wave", "rain"))
+    with pytest.raises(CheckpointError, match="Expected one checkpoint in .*; found 2: rain.ckpt, wave.ckpt. Name one"):
+        load_network(folder)
+
+
+@pytest.mark.parametrize(
+    "kept, named, message",
+    [
+        (
+            "meta",
+            "fns.ckpt",
+            "fns.ckpt.meta is the graph of a checkpoint without its numbers, .* in fns.ckpt.index",
+        ),
+        ("meta", "fns.ckpt.meta", "the graph of a checkpoint without its numbers"),
+        ("meta", ".", "the list .*checkpoint names fns.ckpt, which is not in its folder. Copy"),
+        ("data-00000-of-00001", "fns.ckpt.data-00000-of-00001", "Expected fns.ckpt.index beside .*Copy it there"),
+        ("index", "fns.ckpt", "Expected a transform network; .*fns.ckpt.data-00000-of-00001"),
+    ],
+)
+def test_a_part_of_a_checkpoint_is_called_what_it_is(tensorflow1, tmp_path, kept, named, message):
+    folder = moved(tensorflow1, "v2", tmp_path / "a")
+    for file in folder.glob("fns.ckpt*"):
+        if not file.name.endswith(kept):
+            file.unlink()
+    with pytest.raises(CheckpointError, match=message):
+        load_network(folder / named)
+    (folder / "checkpoint").unlink()
+    with pytest.raises(CheckpointError, match="numbers|index|fns.ckpt.data|folder without"):
+        load_network(folder / named)
+
+
+def test_a_graph_with_its_numbers_in_it_is_not_run(tmp_path):
+    (tmp_path / "frozen.pb").write_bytes(b"a program")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"a program")
+    for name in ("frozen.pb", "model"):
+        with pytest.raises(CheckpointError, match="a program. Use the checkpoint it was made of"):
+            load_network(tmp_path / name)
 
 
 def test_tensorflow_checkpoint_of_another_network(tmp_path):

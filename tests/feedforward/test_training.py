@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import importlib.util
 import json
 import os
@@ -34,7 +35,9 @@ from nst_course import (
 from nst_course.feedforward.checkpoint import load_progress
 from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.styles import style_file
+from nst_course.feedforward.training import _strategy
 from nst_course.feedforward.transform_net import random_parameters
+from nst_course.startup import computers
 
 #: The cost of the published project with small numbers, and one that shares nothing with it but its parts.
 SMALL = Training(
@@ -317,7 +320,61 @@ def test_arguments_that_cannot_be_used(folder, style, weights, tmp_path):
         train(style, folder, tmp_path / "net.npz", SMALL, weights=weights)
 
 
+def test_names_that_are_no_text_do_not_stop_a_training(folder, style, weights, tmp_path):
+    pictures = tmp_path / os.fsdecode(b"pictures \xff")
+    try:
+        pictures.mkdir()
+    except OSError:
+        pytest.skip("the file system takes only names that are UTF-8")
+    (pictures / os.fsdecode(b"\xe9t\xe9.png")).write_bytes(min(folder.glob("*.png")).read_bytes())
+    output, training = tmp_path / os.fsdecode(b"\xff.npz"), dataclasses.replace(SMALL, steps=1)
+    net = train(style, pictures, output, training, weights=weights, sample=style)
+    again = load_network(output)
+    assert again.style == net.style == os.fsdecode(b"\xff")
+    assert all(np.array_equal(a, b) for a, b in zip(again.parameters, net.parameters))
+    assert len(list(tmp_path.iterdir())) == 5  # the pictures, the network, the state, the costs and the sample
+
+
 # --- several devices ---
+
+
+@pytest.mark.parametrize(
+    "value, number",
+    [
+        ("", 0),
+        ("{}", 0),
+        ('{"cluster": {}, "task": {"type": "master", "index": 0}}', 0),
+        ('{"cluster": null}', 0),
+        (
+            '{"cluster": {"chief": ["127.0.0.1:2222"]}, "environment": "cloud", "task": {"type": "chief", "index": 0}}',
+            1,
+        ),
+        ('{"cluster": {"worker": {"0": "10.0.0.1:2222"}}, "task": {"type": "worker", "index": "0"}}', 1),
+        ('{"cluster": {"chief": ["10.0.0.1:1"], "worker": ["10.0.0.2:1", "10.0.0.3:1"]}}', 3),
+    ],
+)
+def test_the_computers_that_are_named(monkeypatch, value, number):
+    monkeypatch.setenv("TF_CONFIG", value)
+    assert computers() == number
+    if number < 2:  # then TensorFlow is not asked, which would refuse what services set for one computer
+        assert _strategy(4) is tf.distribute.get_strategy()
+
+
+@pytest.mark.parametrize("value", ["yes", "[]", '{"cluster": 3}', '{"cluster": {"worker": 3}}', "[" * 100_000])
+def test_a_setting_that_cannot_be_read_is_named(monkeypatch, value):
+    monkeypatch.setenv("TF_CONFIG", value)
+    with pytest.raises(
+        ValueError, match="Expected TF_CONFIG to be JSON like .*unset it to train on this computer alone"
+    ):
+        _strategy(4)
+
+
+def test_computers_that_cannot_train_together_are_refused_by_name(monkeypatch):
+    task = '{"cluster": {"worker": ["10.0.0.1:1"], "ps": ["10.0.0.2:1"]}, "task": {"type": "someone", "index": 0}}'
+    monkeypatch.setenv("TF_CONFIG", task)
+    with pytest.raises(ValueError, match="Expected TF_CONFIG to name computers that can train together; .*unset it"):
+        _strategy(4)
+
 
 SCRIPT = """
 import json, sys

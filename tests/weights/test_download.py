@@ -1,11 +1,14 @@
 """Fetching weights from a server on this machine, which behaves and misbehaves."""
 
+import contextlib
 import errno
 import gc
 import hashlib
 import http.server
 import os
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -29,7 +32,7 @@ FILE = "imagenet-vgg-verydeep-19.mat"
 class _Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.mode, self.requests = "good", 0
+        self.mode, self.requests, self.closing = "good", 0, threading.Event()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -38,16 +41,41 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         mode = self.server.mode
         if mode == "missing":
             return self.send_error(404)
+        if mode.startswith("redirects") and self.path != "/else":
+            self.send_response(302)
+            self.send_header("Location", "/else" if mode == "redirects with an endless text" else "/again")
+            self.end_headers()
+            return self._repeat(b"moved" * 1000 if "endless" in mode else b"")
+        if mode == "headers for ever":
+            return self._repeat(b"X-", 0.02)
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        if mode == "one chunk at a time":
+            self.send_header("Transfer-Encoding", "chunked")
+        elif mode != "endless":
+            self.send_header("Content-Length", str(len(CONTENT) * (1 + (mode == "too much, announced"))))
         self.end_headers()
         if mode == "breaks off":
             self.wfile.write(CONTENT[: len(CONTENT) // 2])
             self.close_connection = True
         elif mode == "other":
             self.wfile.write(CONTENT[::-1])
+        elif mode in ("endless", "too much, announced"):
+            self._repeat(CONTENT)
+        elif mode == "silent":
+            self.server.closing.wait()
+        elif mode == "one byte at a time":
+            self._repeat(b"x", 0.02)
+        elif mode == "one chunk at a time":
+            self._repeat(b"1\r\nx\r\n", 0.02)
         else:
             self.wfile.write(CONTENT)
+
+    def _repeat(self, data, pause=0):
+        """Send something for ever, or until nobody listens."""
+        with contextlib.suppress(OSError):
+            while data and not self.server.closing.wait(pause):
+                self.wfile.write(data)
+        self.close_connection = True
 
     def log_message(self, *args):
         pass
@@ -60,6 +88,7 @@ def server(monkeypatch):
         thread.start()
         _point_to(monkeypatch, f"http://127.0.0.1:{running.server_port}/{FILE}")
         yield running
+        running.closing.set()
         running.shutdown()
         thread.join()
 
@@ -148,18 +177,57 @@ def test_no_server(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 def test_stopped_half_way(server, tmp_path, monkeypatch, error):
-    import pooch
-
-    def stop(self, url, output_file, pooch):
-        with open(output_file, "wb") as file:
-            file.write(CONTENT[:100])
+    def stop(url):
+        yield CONTENT[:100]
         raise error
 
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stop)
+    monkeypatch.setattr(download, "_arriving", stop)
     expected = "Could not write .*No space left" if isinstance(error, OSError) else None
     with pytest.raises(type(error), match=expected):
         download_weights(folder=tmp_path, progressbar=False)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_no_more_is_written_than_the_published_file_has(server, tmp_path, monkeypatch, announced):
+    server.mode = "too much, announced" if announced else "endless"
+    written, replaced = [], os.unlink
+    monkeypatch.setattr(os, "unlink", lambda path: written.append(os.path.getsize(path)) or replaced(path))
+    with pytest.raises(WeightsError, match=r"Expected the published .*; more came than its 102,400 bytes. Nothing"):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert written[0] <= len(CONTENT)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["silent", "one byte at a time", "one chunk at a time", "headers for ever"])
+def test_a_host_that_sends_next_to_nothing_is_given_up(server, tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    server.mode = mode
+    with pytest.raises(OSError, match=r"Could not fetch .*: (less than 64 KiB came within 0.3 s|.*not answer in time)"):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_redirections_are_followed_but_not_for_ever_and_not_read(server, tmp_path):
+    server.mode = "redirects with an endless text"
+    assert download_weights(folder=tmp_path / "a", progressbar=False).read_bytes() == CONTENT
+    server.mode, server.requests = "redirects for ever", 0
+    with pytest.raises(OSError, match="Could not fetch .*: Exceeded 30 redirects"):
+        download_weights(folder=tmp_path, progressbar=False)
+    assert server.requests == 31
+
+
+def test_what_a_killed_download_left_is_removed_by_the_next(server, tmp_path):
+    code = (
+        "import os, signal, sys; from nst_course.weights import download as d\n"
+        "def stop(url):\n    yield b'some'\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "d._arriving = stop; d.download_weights(folder=sys.argv[1], progressbar=False)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)])
+    (left,) = os.listdir(tmp_path)
+    assert left != FILE
+    download_weights(folder=tmp_path, progressbar=False)
+    assert os.listdir(tmp_path) == [FILE]
 
 
 def test_style_models(server, tmp_path, monkeypatch):
