@@ -61,6 +61,8 @@ _FETCHES = re.compile(
     r"|%tensorflow_version\b|(?:from|import)\s+google\.colab\b"
     r"|(?:\w+\s*=\s*)?(?:drive\.mount|files\.(?:upload|download))\()"
 )
+_PUBLIC_TESTS = re.compile(r"^(\s*)from\s+public_tests\s+import\b")
+_KERAS_VGG = re.compile(r"\b(?:tf|tensorflow)\.keras\.applications\.(?:vgg19\.)?VGG19\(")
 _PRINT = re.compile(r"^([ \t]*)print[ \t]+(?![=(\s])(.*)$", re.M)
 _IPYTHON = re.compile(r"[!%?]|\w+\s*=\s*[!%]")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -118,8 +120,9 @@ def migrate(old, new=None):
     """Write a copy of an old notebook that runs on today's packages.
 
     The helper file's import becomes that of `nst_course.nst_utils`, which gives TensorFlow its old names and its old
-    numbering of random operations; what installs or fetches is commented out; Python 2's ``print`` is given its
-    brackets; the file is brought to version 4 of the format, and the kernel is Python 3. No code is run.
+    numbering of random operations. The edition for TensorFlow 2 gets its tests from `nst_course.public_tests` and its
+    network from `keras_vgg19`. What installs or fetches is commented out; Python 2's ``print`` is given its brackets;
+    the file is brought to version 4 of the format, and the kernel is Python 3. No code is run.
 
     Parameters
     ----------
@@ -414,6 +417,16 @@ def _edit_cell(number, cell, helper, own_xrange):
             new, why = _commented(line), "scipy.misc has been empty for years and is gone in SciPy 2"
         elif "xrange" in line and not own_xrange:
             new, why = re.sub(r"\bxrange\b", "range", line), "Python 3 calls it range"
+        elif not helper and _PUBLIC_TESTS.match(line):
+            new, why = _PUBLIC_TESTS.sub(r"\1from nst_course.public_tests import", line), "the tests, for today's Keras"
+        elif not helper and _KERAS_VGG.search(line):
+            indent = line[: len(line) - len(line.lstrip())]
+            edits.append(Edit(number, "", f"{indent}import nst_course", "for the next line"))
+            out.append(f"{indent}import nst_course")
+            new, why = (
+                _KERAS_VGG.sub("nst_course.keras_vgg19(", line),
+                "it takes the network that comes along for a missing file",
+            )
         elif helper and "tf.contrib" in line:
             new, why = "", "tf.contrib has gone for good: change it by hand"
         if why:

@@ -523,3 +523,30 @@ def test_a_kernel_that_prints_half_a_character(tmp_path):
     old = write(tmp_path / "old.ipynb", code("print('a\\ud83d')"), code("print(0.5)", "0.5"))
     new, _ = migrate(old)
     assert run_notebook(old, new)[1].again == (True,)
+
+
+def test_a_copy_of_the_edition_for_tensorflow_2_runs(tmp_path):
+    """Its tests come from here, and its network where the file is missing; the rest stays as it is."""
+    cells = [
+        "import numpy as np\nimport tensorflow as tf\nfrom tensorflow.python.framework.ops import EagerTensor\n"
+        "from public_tests import *",
+        "vgg = tf.keras.applications.VGG19(include_top=False,\n                input_shape=(64, 64, 3),\n"
+        "                weights='pretrained-model/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5')\n"
+        "vgg.trainable = False",
+        "def gram_matrix(A):\n    return tf.linalg.matmul(A, tf.transpose(A))\n\ngram_matrix_test(gram_matrix)",
+        "@tf.function()\ndef total_cost(J_content, J_style, alpha = 10, beta = 40):\n"
+        "    return alpha * J_content + beta * J_style\n\ntotal_cost_test(total_cost)\n"
+        "print(vgg.get_layer('block5_conv4').output.shape)",
+    ]
+    old = write(tmp_path / "old.ipynb", *map(code, cells))
+    new, edits = migrate(old)
+    assert [edit.after for edit in edits] == [
+        "from nst_course.public_tests import *",
+        "import nst_course",
+        "vgg = nst_course.keras_vgg19(include_top=False,",
+    ]
+    assert sources(new)[2:] == cells[2:]
+    assert not any(cell.error for cell in run_notebook(old, new))
+    printed = [cell.outputs[0].text for cell in nbformat.read(new, as_version=4).cells[1:]]
+    assert "There is no pretrained-model/vgg19" in printed[0] and "gram_matrix: right" in printed[1]
+    assert "J = 32.9832" in printed[2] and "(None, 4, 4, 512)" in printed[2]

@@ -178,7 +178,7 @@ def test_no_function():
 
 
 def test_keras_network_is_ours(tmp_path, capsys):
-    """The same activations, of pictures in BGR, the mean subtracted; a file that is not there is replaced, and said so."""
+    """The same activations, of pictures in BGR, the mean subtracted; a missing file is replaced, and that is said."""
     with pytest.raises(ValueError, match="include_top=False"):
         keras_vgg19(include_top=True)
     model = keras_vgg19(weights=str(tmp_path / "notop.h5"), input_shape=(32, 48, 3))
