@@ -18,6 +18,7 @@ import numpy as np
 from .. import __version__
 from .._files import whole_file
 from .._npz import open_npz, read_array
+from ..startup import without_notes
 from .styles import style_file
 from .transform_net import SHAPES, TransformNet
 
@@ -249,7 +250,9 @@ def load_progress(path):
         arrays, costs, about = _read_npz(path, (*NAMES, *MOMENTS))
         if costs is None or costs.ndim != 2 or costs.shape[1] != 4:
             raise CheckpointError("there are no costs in it")
-        if not all(np.isfinite(a).all() for a in arrays):
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused below
+            arrays = [a.astype(np.float32) for a in arrays]
+        if not all(np.isfinite(a).all() for a in (*arrays, costs)):
             raise CheckpointError("it holds NaN or infinity")
         n = len(NAMES)
         return Progress(arrays[:n], arrays[n : 2 * n], arrays[2 * n :], costs), about.get("settings", {})
@@ -334,12 +337,13 @@ def _read_tensorflow(prefix):
     """Return the parameters; optimisers' slots, ``Variable/Adam`` and the like, have other names."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(prefix))
-    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    _check_names(NAMES, shapes)
-    for name, shape in zip(NAMES, SHAPES):
-        if tuple(shapes[name]) != shape:
-            raise CheckpointError(f"{name} has the shape {tuple(shapes[name])}, expected was {shape}")
-        if dtypes[name] != tf.float32:
-            raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
-    return [reader.get_tensor(name) for name in NAMES]
+    with without_notes():  # what TensorFlow writes of a damaged file to the terminal
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        _check_names(NAMES, shapes)
+        for name, shape in zip(NAMES, SHAPES):
+            if tuple(shapes[name]) != shape:
+                raise CheckpointError(f"{name} has the shape {tuple(shapes[name])}, expected was {shape}")
+            if dtypes[name] != tf.float32:
+                raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
+        return [reader.get_tensor(name) for name in NAMES]

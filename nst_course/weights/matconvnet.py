@@ -8,7 +8,6 @@ import os
 import re
 import types
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def read_mat(path, *, classifier=False, member=None):
                             break
                 elif name != "normalization":
                     found[name] = read()
-    except (MatFileError, MemoryError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (MatFileError, MemoryError) as error:
         reason = str(error) or "it asks for more memory than there is"
         raise WeightsError(f"Expected MatConvNet weights; {path} cannot be read: {reason}. {RETRY}") from error
     if not parameters:
@@ -86,12 +85,17 @@ def _opened(path, member):
         if member is None:
             yield file
             return
-        with zipfile.ZipFile(file) as archive:
-            n_bytes, limit = archive.getinfo(member).file_size, most_bytes(os.path.getsize(path))
-            if n_bytes > limit:
-                raise MatFileError(f"it unpacks to {n_bytes:,} bytes, expected were at most {limit:,}")
-            with archive.open(member) as unpacked:
-                yield unpacked
+        try:
+            with zipfile.ZipFile(file) as archive:
+                n_bytes, limit = archive.getinfo(member).file_size, most_bytes(os.path.getsize(path))
+                if n_bytes > limit:
+                    raise MatFileError(f"it unpacks to {n_bytes:,} bytes, expected were at most {limit:,}")
+                with archive.open(member) as unpacked:
+                    yield unpacked
+        except MatFileError:
+            raise
+        except Exception as error:  # zipfile raises almost anything for damaged archives
+            raise MatFileError(f"it is a damaged ZIP archive: {error}") from error
 
 
 def _first(structs):
