@@ -48,7 +48,9 @@ def estimate_memory(weights, size, preset, precision="float32", styles=()):
     kernels = sum(weights[name][0].size for name in cut_after(weights, objective.layers)) * width
     pixels = 3 * size[0] * size[1]
     fixed = _ASIDE + 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
-    looks = [_look(weights, [max(1, round(n * s.scale)) for n in size], objective, precision) for s in styles]
+    # A look at a picture no larger than the content takes less than the run.
+    larger = [[max(1, round(n * style.scale)) for n in size] for style in styles if style.scale > 1]
+    looks = [_look(weights, of_style, objective, precision) for of_style in larger]
     if not in_strips(weights, size, objective, precision):
         return int(max([_whole(weights, size, objective, precision), *looks]) + fixed)
     sizes = _inputs(weights, size, objective)
