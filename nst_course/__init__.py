@@ -33,7 +33,7 @@ _HOMES = {
         "total_variation_cost",
     ),
     "eager.files": ("stylize_to_file",),
-    "eager.memory": ("PictureTooLargeError", "available_memory", "estimate_memory"),
+    "eager.memory": ("estimate_memory",),
     "eager.optimizers": ("Adam", "LBFGS"),
     "eager.presets": (
         "COURSE",
@@ -63,6 +63,7 @@ _HOMES = {
         "save_image",
     ),
     "many": ("StyleFile", "apply_to_files", "dask_executor", "paint_files", "restyle_files", "stylize_files"),
+    "memory": ("PictureTooLargeError", "available_memory"),
     "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
     "plots": (
         "save_gif",

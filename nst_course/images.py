@@ -5,38 +5,39 @@ with the ImageNet mean (123.68, 116.779, 103.939) subtracted. Only this module c
 """
 
 import contextlib
+import errno
 import pathlib
-import threading
-import warnings
+import secrets
+import tempfile
 
 import imageio.v3 as iio
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ._files import whole_file
+from .decoding import MAX_PIXELS, ImageError, count_frames, decode
 from .weights.network import IMAGENET_MEAN
 
-#: The most pixels `read_image` unpacks unless told otherwise: 8000 x 6000 and a little more.
-MAX_PIXELS = 50_000_000
+__all__ = ["MAX_PIXELS", "ImageError"]
 
 #: How the names of published programs' pictures end: unpacked by libjpeg 9, as in 2017, or left to today's decoders.
 OLD_PIXELS, TODAYS_PIXELS = "_libjpeg9.png", ".jpg"
 
-# Pillow would also hand a file to Ghostscript and other programs; these formats it decodes itself.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+#: How lossy formats are written. Colours at half resolution (4:2:0), which is usual, or as luminance and chrominance
+#: cost paintings, whose colours are strong, up to 7 dB: a JPEG holds red, green and blue instead, all of each.
+_JPEG = {"quality": 98, "subsampling": "4:4:4", "keep_rgb": True}
+_QUALITY = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"quality": 95}}
 
-_PILLOW_LIMIT = threading.Lock()
-
-
-class ImageError(ValueError):
-    """A picture that cannot be used. The message says why and what to do."""
+#: The longest side that a format can store, in pixels.
+_LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
 
 
 def read_image(path, *, max_pixels=MAX_PIXELS):
     """Read a picture file as RGB.
 
-    JPEG, PNG, WebP, GIF (first frame), BMP, TIFF and PPM; grey, palette, 16-bit and CMYK pictures are converted,
-    transparent ones laid on white, and photographs turned upright as their EXIF tag says.
+    JPEG, PNG, WebP, GIF, BMP, TIFF and PPM, whatever their names end in; of animations the first frame. Grey, palette,
+    16-bit and CMYK pictures are converted, transparent ones laid on white, and photographs turned upright as their EXIF
+    tag says. Where the file has a colour profile, such as Display P3 or Adobe RGB, colours are converted to sRGB by it.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
     Returns
     -------
     ndarray of uint8, shape (n_H, n_W, 3)
-        RGB, 0 to 255.
+        sRGB, 0 to 255.
 
     Raises
     ------
@@ -57,33 +58,31 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
     ImageError
         If the file is empty, not a picture, damaged, smaller than 2 x 2 or larger than `max_pixels`.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a picture file; there is none at {path}. Check the name and the folder.")
-    if path.stat().st_size == 0:
-        raise ImageError(f"Expected a picture; {path} is an empty file. Save or download it again.")
-    try:
-        with own_pixel_limit(), Image.open(path, formats=_FORMATS) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"Expected at most {max_pixels:,} pixels; {path} has {width} x {height} = {width * height:,}. "
-                    "Make it smaller, or raise the limit: read_image(path, max_pixels=...)."
-                )
-            if min(width, height) < 2:
-                raise ImageError(
-                    f"Expected at least 2 x 2 pixels; {path} has {width} x {height}. Choose a larger picture."
-                )
-            return to_rgb(ImageOps.exif_transpose(picture), path)
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"Expected a picture (JPEG, PNG, WebP, GIF, BMP, TIFF or PPM); {path} is something else. "
-            "Open it in a picture viewer and save it as PNG."
-        ) from error
-    except (ImageError, PermissionError):
-        raise
-    except Exception as error:  # Pillow raises almost anything for damaged files
-        raise ImageError(f"{path} is damaged or truncated: {error}. Save or download it again.") from error
+    return decode(path, max_pixels)
+
+
+def read_first(path):
+    """Read a picture as `read_image` does, and print a line where the file holds more than one.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_H, n_W, 3)
+
+    Raises
+    ------
+    FileNotFoundError, ImageError
+        As `read_image` raises them.
+    """
+    image, (frames, pages) = read_image(path), count_frames(path)
+    if max(frames, pages) > 1:
+        what = f"{frames} frames" if frames > 1 else f"{pages} pages"
+        print(f"Only the first of the {what} of {path} is painted.")
+    return image
 
 
 def read_mask(path):
@@ -114,53 +113,7 @@ def read_mask(path):
     return mask
 
 
-@contextlib.contextmanager
-def own_pixel_limit():
-    """Leave the limit on pixels to `read_image`, whose own can be raised."""
-    with _PILLOW_LIMIT:  # or two threads would take each other's None for the limit to restore
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            with warnings.catch_warnings():
-                # Pillow warns of odd EXIF data and the like; the pixels are what counts.
-                warnings.simplefilter("ignore")
-                yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def to_rgb(picture, path):
-    """Return the frame that an open picture is at.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        The picture.
-    path : str or path-like
-        Where it comes from, for the error.
-
-    Returns
-    -------
-    ndarray of uint8, shape (n_H, n_W, 3)
-        RGB; what is transparent is white.
-
-    Raises
-    ------
-    ImageError
-        If its colours are floating-point numbers.
-    """
-    if picture.mode == "F":
-        raise ImageError(f"Expected 8 or 16 bits for each colour; {path} holds floating-point numbers. Save it as PNG.")
-    if picture.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        grey = np.clip(np.asarray(picture, np.int64), 0, 65535) / 257
-        return np.repeat(np.rint(grey).astype(np.uint8)[:, :, None], 3, axis=2)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.array(picture.convert("RGB"))
-
-
-def resize_image(image, *, width=None, height=None):
+def resize_image(image, *, width=None, height=None, max_pixels=MAX_PIXELS):
     """Resize a picture, keeping its proportions.
 
     Given one of the two sizes, the other follows. Given both, the picture is scaled until it covers them and its longer
@@ -172,6 +125,8 @@ def resize_image(image, *, width=None, height=None):
         The picture.
     width, height : int, optional
         The size wanted, in pixels, at least 1.
+    max_pixels : int, optional
+        Refuse to make a picture of more pixels than this: that follows from a width where a picture is narrow.
 
     Returns
     -------
@@ -180,7 +135,8 @@ def resize_image(image, *, width=None, height=None):
     Raises
     ------
     ValueError
-        If neither size is given or one is below 1, or `image` is not a picture.
+        If neither size is given or one is below 1, the result would have more than `max_pixels`, or `image` is not a
+        picture.
     """
     image = check_picture(image, np.uint8)
     for name, size in (("width", width), ("height", height)):
@@ -193,6 +149,11 @@ def resize_image(image, *, width=None, height=None):
     height = height or max(1, round(n_H * width / n_W))
     if (height, width) == (n_H, n_W):
         return image
+    if height * width > max_pixels:
+        raise ImageError(
+            f"Expected a size of at most {max_pixels:,} pixels; this picture of {n_W} x {n_H} would become {width} x "
+            f"{height}. Choose a smaller width, or raise the limit: resize_image(..., max_pixels=...)."
+        )
     return np.array(ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS))
 
 
@@ -285,6 +246,8 @@ def denormalize_image(image):
 def save_image(path, image):
     """Save a picture, whole or not at all; the format follows from the name.
 
+    Lossy formats are written at a high quality, JPEG as red, green and blue at full resolution (4:4:4).
+
     Parameters
     ----------
     path : str or path-like
@@ -295,7 +258,7 @@ def save_image(path, image):
     Raises
     ------
     ValueError
-        If `image` is neither, or the suffix names no picture format.
+        If `image` is neither, the suffix names no picture format, or the format holds no picture of this size.
     OSError
         If the file cannot be written.
     """
@@ -303,29 +266,97 @@ def save_image(path, image):
     image = np.asarray(image)
     picture = denormalize_image(image) if image.ndim == 4 else check_picture(image, np.uint8)
     suffix = _suffix(path)
-    options = {} if suffix in (".png", ".bmp") else {"quality": 95}
+    check_size(path, picture.shape[:2])
     with whole_file(path) as temporary:
-        temporary.write_bytes(iio.imwrite("<bytes>", picture, extension=suffix, plugin="pillow", **options))
+        temporary.write_bytes(
+            iio.imwrite("<bytes>", picture, extension=suffix, plugin="pillow", **_QUALITY.get(suffix, {}))
+        )
 
 
-def check_output(path):
+def save_painting(path, image):
+    """Save what took long to paint: where that fails, under another name.
+
+    Parameters
+    ----------
+    path, image
+        As `save_image` takes them.
+
+    Raises
+    ------
+    ValueError
+        As `save_image` raises it.
+    OSError
+        If the file cannot be written. The message names the file that was written in its place: a PNG beside it, or in
+        the folder for temporary files.
+    """
+    try:
+        save_image(path, image)
+    except OSError as error:
+        path = pathlib.Path(path)
+        other = _saved_elsewhere(path, image)
+        if other is None:
+            raise
+        message = f"{error.strerror or error} The picture is in {other}."
+        raise OSError(errno.EIO if error.errno is None else error.errno, message) from error
+
+
+def _saved_elsewhere(path, image):
+    """Save a picture beside a path or in the folder for temporary files, and return where; None if that fails too."""
+    path = pathlib.Path(path)
+    for folder in (path.parent, pathlib.Path(tempfile.gettempdir())):
+        other = folder / f"{path.stem}-{secrets.token_hex(4)}.png"
+        with contextlib.suppress(OSError):
+            save_image(other, image)
+            return other
+    return None
+
+
+def check_output(path, size=None):
     """Find out before a long run whether a picture could be saved under this name; only a missing folder is made.
 
     Parameters
     ----------
     path : str or path-like
         The name, as `save_image` takes it.
+    size : (int, int), optional
+        Height and width of the picture.
 
     Raises
     ------
     ValueError
-        If the suffix names no picture format.
+        If the suffix names no picture format, or the format holds no picture of this size.
     OSError
         If the folder cannot be made or written to.
     """
     _suffix(pathlib.Path(path))
+    if size is not None:
+        check_size(path, size)
     with contextlib.suppress(_NotNeeded), whole_file(path):
         raise _NotNeeded
+
+
+def check_size(path, size):
+    """Say before a long run that a picture's format could not hold it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The name it is to be saved under.
+    size : (int, int)
+        Height and width of the picture.
+
+    Raises
+    ------
+    ValueError
+        If a side is longer than the format can store.
+    """
+    suffix = pathlib.Path(path).suffix.lower()
+    longest = _LONGEST_SIDE.get(suffix)
+    if longest is not None and max(size) > longest:
+        raise ValueError(
+            f"Expected sides of at most {longest:,} pixels for a picture that ends in {suffix}; {path} would have "
+            f"{size[1]} x {size[0]}. Choose a name that ends in .png, or make the picture smaller."
+        )
 
 
 class _NotNeeded(Exception):

@@ -18,7 +18,8 @@ import secrets
 from dataclasses import dataclass, replace
 
 from .eager.presets import FAST, Style, as_styles
-from .images import read_image, read_mask, resize_image
+from .images import check_size, read_first, read_image, read_mask, resize_image, save_painting
+from .memory import PictureTooLargeError, ran_out
 from .weights.find import find_weights
 from .weights.network import VGGWeights
 
@@ -192,12 +193,13 @@ def restyle_files(outputs, style, *, executor=None, models=None, strength=1.0, w
 
 def _restyling(styles, models, strength, width):
     from .feedforward.arbitrary import load_arbitrary
-    from .images import save_image
 
     styles, painter = _read_styles(styles), load_arbitrary(models)
 
     def paint(source, output):
-        save_image(output, painter.stylize(_read_content(source, width), styles, strength=strength))
+        content = _read_content(source, width)
+        check_size(output, content.shape[:2])
+        save_painting(output, painter.stylize(content, styles, strength=strength))
 
     return paint
 
@@ -221,7 +223,7 @@ def _read_styles(styles):
 
 
 def _read_content(source, width):
-    content = read_image(source)
+    content = read_first(source)
     return content if width is None else resize_image(content, width=width)
 
 
@@ -311,6 +313,8 @@ def _attempt(paint, source, output):
 
 
 def _text(error):
+    if ran_out(error) and not isinstance(error, PictureTooLargeError):  # TensorFlow's text is a page long
+        return "Memory ran out. Make the picture smaller, or close other programs."
     return str(error) or type(error).__name__
 
 

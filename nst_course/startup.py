@@ -128,3 +128,26 @@ def _held_back():
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def without_notes():
+    """Drop what is written to file descriptor 2: what C libraries have to say of a damaged file we say better.
+
+    What other threads write meanwhile is dropped too, so that it is for short calls.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed: nothing can be written to it
+        yield
+        return
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # none, or closed
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)

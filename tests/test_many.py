@@ -244,7 +244,7 @@ def test_one_interrupt_ends_a_picture_and_two_the_command(place, tmp_path, monke
 
 def test_a_second_interrupt_while_the_first_picture_is_saved_ends_the_command(place, tmp_path, monkeypatch):
     interrupting(monkeypatch, 0)
-    monkeypatch.setattr(files, "save_image", lambda *args: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(files, "save_painting", lambda *args: signal.raise_signal(signal.SIGINT))
     assert stylize_folder(place, "-o", tmp_path / "out") == 130
     assert contents(tmp_path / "out") == {}
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from nst_course import (
     STYLE_LAYERS,
     DivergenceError,
     LayerNotFoundError,
+    PictureTooLargeError,
     Step,
     VGGWeights,
     compute_content_cost,
@@ -55,6 +57,28 @@ def course():
     """Open a session and load a tiny model, as a notebook's first cells do."""
     with tf.Graph().as_default(), tf1.Session() as sess:
         yield sess, load_vgg_model(random_weights(), height=SIZE[0], width=SIZE[1])
+
+
+# --- memory ---
+
+
+def test_a_model_of_a_size_that_does_not_fit_is_refused_with_the_size_that_does(monkeypatch):
+    weights = random_weights()
+    monkeypatch.setattr("nst_course.session.available_memory", lambda: 101_000_000)
+    with tf.Graph().as_default(), pytest.raises(PictureTooLargeError, match="A pass .* at 400 x 300 .*width="):
+        load_vgg_model(weights, height=300, width=400)
+    with tf.Graph().as_default():
+        load_vgg_model(weights, height=SIZE[0], width=SIZE[1])
+
+
+def test_a_photograph_too_large_to_be_painted_is_refused_with_the_size_that_fits(monkeypatch):
+    weights, style = random_weights(), np.zeros((9, 9, 3), np.uint8)
+    monkeypatch.setattr("nst_course.session.available_memory", lambda: 101_000_000)
+    with pytest.raises(PictureTooLargeError, match="A run at 400 x 300 pixels takes about") as caught:
+        paint(np.zeros((300, 400, 3), np.uint8), style, weights=weights, num_iterations=1)
+    width, height = map(int, re.search(r"At most (\d+) x (\d+) would fit", str(caught.value)).groups())
+    fitting = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
+    assert paint(fitting, fitting, weights=weights, num_iterations=1, callback=quiet).shape == fitting.shape
 
 
 # --- load_vgg_model ---------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def _stylize(args):
     start_tensorflow()
     from ..eager.files import names_of_run
     from ..eager.presets import STARTS
-    from ..images import check_output, read_image, resize_image
+    from ..images import check_output, read_first, read_image, resize_image
     from ..many import StyleFile, stylize_files
 
     values = (_of_each_style(args, name, default) for name, default in (("weight", 1), ("scale", 1), ("mask", None)))
@@ -93,7 +93,7 @@ def _stylize(args):
     names = [name for output in outputs.values() for name in names_of_run(output, preset, **saved)]
     check_new(names, [*outputs, *pictures])
     if not _many(args):
-        content = read_image(args.content)
+        content = read_first(args.content)
         if args.size is not None:
             content = resize_image(content, width=args.size)
         return _paint(args, content, [style.read() for style in styles], preset, args.seed, **saved)
@@ -116,9 +116,9 @@ def _paint(args, content, styles, preset, seed, **saved):
     from ..images import check_output
     from ..weights.find import load_weights
 
-    check_output(args.output)
+    check_output(args.output, content.shape[:2])
     weights = load_weights(args.weights)
-    say(f"Memory: about {estimate_memory(weights, content.shape[:2], preset) / 1e9:.1f} GB")
+    say(f"Memory: about {estimate_memory(weights, content.shape[:2], preset, styles=styles) / 1e9:.1f} GB")
     with tqdm(total=sum(stage.iterations for stage in preset.stages), unit="it", desc="Painting") as bar:
         options = {"weights": weights, "seed": seed, "callback": lambda step: _show(step, bar, 1), **saved}
         painting = stylize_to_file(content, styles, args.output, preset, **options)

@@ -8,7 +8,7 @@ def add_weights(verb):
     weights = verb("weights", None, "look into a weights file, or fetch the published ones")
     actions = weights.add_subparsers(title="what to do", required=True, metavar="VERB")
     inspect = actions.add_parser("inspect", help="say which network, layers and checksum a file has")
-    inspect.add_argument("file", help="a .mat, .h5 or .npz file")
+    inspect.add_argument("file", help="a .mat, .h5, .keras or .npz file")
     inspect.set_defaults(run=_inspect)
     download = actions.add_parser("download", help="fetch the published VGG-19 weights, or the models of restyle")
     download.add_argument(

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from ..images import check_picture, denormalize_image, resize_image, save_image
+from ..images import check_picture, check_size, denormalize_image, resize_image, save_image, save_painting
 from ..plots import save_gif
 from ..session import DivergenceError
 from .colors import with_chroma_of
@@ -62,9 +62,11 @@ def stylize_to_file(
     DivergenceError
         If a cost turns NaN or infinite. The last good picture is saved.
     ValueError, OSError, LookupError
-        As `stylize` and `save_image` raise them.
+        As `stylize` and `save_painting` raise them. That the format of `output` holds no picture of this size is said
+        before the run.
     """
     output, content = pathlib.Path(output), check_picture(content, np.uint8, "content picture")
+    check_size(output, content.shape[:2])
     stride = math.ceil(sum(stage.iterations for stage in preset.stages) / GIF_PICTURES)
     n_H, n_W = content.shape[:2]
     smaller, pictures = min(1, GIF_SIDE / max(n_H, n_W)), []
@@ -85,7 +87,7 @@ def stylize_to_file(
         return with_chroma_of(content, image) if preset.color == "luminance" else image
 
     def save(painting):
-        save_image(output, painting.image)
+        save_painting(output, painting.image)
         if gif:
             save_gif(output.with_suffix(".gif"), [*pictures, small(painting.image)])
 

@@ -1,9 +1,11 @@
 """How much memory a run takes, known before it starts, and when it goes strip by strip to take less."""
 
 import math
-import pathlib
 
-from ..vgg import activation_shape, canonical_layer, cut_after
+from ..memory import PictureTooLargeError, available_memory, check_room, count_numbers, forward_bytes
+from ..vgg import canonical_layer, cut_after
+
+__all__ = ["PictureTooLargeError", "available_memory"]
 
 #: Bytes held at the peak for each byte of all activations: the forward pass keeps them, the gradient passes through.
 #: With this and what follows, the estimate for `FAST` on VGG-19 (bfloat16) was between 7 % below and 7 % above what
@@ -21,11 +23,7 @@ _WHOLE = 2e9
 _STRIP = 4e8
 
 
-class PictureTooLargeError(ValueError, MemoryError):
-    """A run would not fit into memory. The message says which size would."""
-
-
-def estimate_memory(weights, size, preset, precision="float32"):
+def estimate_memory(weights, size, preset, precision="float32", styles=()):
     """Estimate the memory a run takes at its peak.
 
     Parameters
@@ -38,6 +36,8 @@ def estimate_memory(weights, size, preset, precision="float32"):
         The run.
     precision : {"float32", "bfloat16"}, optional
         Of the network.
+    styles : sequence of Style, optional
+        Whose pictures are looked at, each at its scale, before the run.
 
     Returns
     -------
@@ -48,13 +48,36 @@ def estimate_memory(weights, size, preset, precision="float32"):
     kernels = sum(weights[name][0].size for name in cut_after(weights, objective.layers)) * width
     pixels = 3 * size[0] * size[1]
     fixed = _ASIDE + 2 * kernels + preset.optimizer.n_bytes(pixels) + 12 * pixels
+    # A look at a picture no larger than the content takes less than the run.
+    larger = [[max(1, round(n * style.scale)) for n in size] for style in styles if style.scale > 1]
+    looks = [_look(weights, of_style, objective, precision) for of_style in larger]
     if not in_strips(weights, size, objective, precision):
-        return int(_whole(weights, size, objective, precision) + fixed)
+        return int(max([_whole(weights, size, objective, precision), *looks]) + fixed)
+    sizes = _inputs(weights, size, objective)
     # The blocks' inputs, kept, and the gradients of the largest.
+    strips = sum(sizes) * width + 4 * sum(sizes[:3]) + _contents(weights, size, objective, width) + 3 * _STRIP
+    return int(max([strips, *looks]) + fixed)
+
+
+def _look(weights, size, objective, precision):
+    """Return the bytes it takes to look at a picture: the network without its gradient, and the picture itself."""
+    width = 2 if precision == "bfloat16" else 4
+    picture = 3 * 4 * 3 * size[0] * size[1]
+    if not in_strips(weights, size, objective, precision):
+        return forward_bytes(weights, size, objective.layers, objective.pool_padding, width) + picture
+    sizes = _inputs(weights, size, objective)
+    return sum(sizes) * width + _contents(weights, size, objective, width) + 3 * _STRIP + picture
+
+
+def _inputs(weights, size, objective):
+    """Return how many numbers the inputs of the blocks have."""
     pools = [f"avgpool{name[4]}" for name in cut_after(weights, objective.layers) if name.endswith("_1")][:-1]
-    sizes = [pixels, *(_numbers(weights, pool, size, objective) for pool in pools)]
-    contents = sum(_numbers(weights, layer, size, objective) for layer, _ in objective.content_layers)
-    return int(sum(sizes) * width + 4 * sum(sizes[:3]) + 2 * contents * width + 3 * _STRIP + fixed)
+    return [3 * size[0] * size[1], *(count_numbers(weights, pool, size, objective.pool_padding) for pool in pools)]
+
+
+def _contents(weights, size, objective, width):
+    layers = [layer for layer, _ in objective.content_layers]
+    return 2 * width * sum(count_numbers(weights, layer, size, objective.pool_padding) for layer in layers)
 
 
 def in_strips(weights, size, objective, precision):
@@ -105,45 +128,19 @@ def _whole(weights, size, objective, precision):
     """Return the bytes that the network takes for a whole picture at once."""
     width = 2 if precision == "bfloat16" else 4
     layers = {canonical_layer(layer).removesuffix("/pre") for layer in objective.layers}
-    activations = {name: _numbers(weights, name, size, objective) for name in cut_after(weights, objective.layers)}
+    names = cut_after(weights, objective.layers)
+    activations = {name: count_numbers(weights, name, size, objective.pool_padding) for name in names}
     # The costs' float32 copy, half of which were seen at a time.
     casts = sum(2 * n for name, n in activations.items() if name in layers) if width == 2 else 0
     return _HELD * sum(activations.values()) * width + casts
 
 
-def _numbers(weights, layer, size, objective):
-    """Return how many numbers an activation has."""
-    return math.prod(activation_shape(weights, layer, size, objective.pool_padding))
-
-
-def available_memory():
-    """Return how many bytes this process may still take, or None where the system does not say.
-
-    Returns
-    -------
-    int or None
-        The least of what the machine has left and what a container's limit leaves.
-    """
-    found = []
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        limit, used = _read(limit).strip(), _read(used).strip()
-        if limit.isdigit() and used.isdigit():  # "max" is no limit
-            found.append(max(0, int(limit) - int(used)))
-    return min(found, default=None)
-
-
-def check_memory(weights, size, preset, precision="float32"):
+def check_memory(weights, size, preset, precision="float32", styles=()):
     """Raise an error that says which size would fit, where a run would not.
 
     Parameters
     ----------
-    weights, size, preset, precision
+    weights, size, preset, precision, styles
         As in `estimate_memory`.
 
     Returns
@@ -156,30 +153,8 @@ def check_memory(weights, size, preset, precision="float32"):
     PictureTooLargeError
         If the estimate is above `available_memory`.
     """
-    needed, available = estimate_memory(weights, size, preset, precision), available_memory()
-    if available is None or needed <= available:
-        return needed
-    n_H, n_W = size
-    fits = next(
-        (w for w in range(n_W - 1, 15, -1) if _fits(weights, (round(n_H * w / n_W), w), preset, precision, available)),
-        None,
-    )
-    advice = (
-        f"At most {fits} x {round(n_H * fits / n_W)} would fit: type resize_image(content, width={fits})."
-        if fits
-        else "No size fits: close other programs."
-    )
-    raise PictureTooLargeError(
-        f"A run at {n_W} x {n_H} pixels takes about {needed / 1e9:.1f} GB; {available / 1e9:.1f} GB are free. {advice}"
-    )
 
+    def bytes_of(size):
+        return estimate_memory(weights, size, preset, precision, styles)
 
-def _fits(weights, size, preset, precision, available):
-    return estimate_memory(weights, size, preset, precision) <= available
-
-
-def _read(path):
-    try:
-        return pathlib.Path(path).read_text()
-    except OSError:
-        return ""
+    return check_room("A run", size, bytes_of, available_memory())

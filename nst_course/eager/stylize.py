@@ -22,6 +22,7 @@ from ..images import (
     reshape_and_normalize_image,
     resize_image,
 )
+from ..memory import check_room, forward_bytes, running_out
 from ..session import DivergenceError, Step
 from ..startup import require_eager_mode
 from ..vgg import forward, last_layer, layer_size
@@ -31,7 +32,7 @@ from ..weights.sketch import read_sketch
 from .colors import match_histograms, recolored, with_chroma_of
 from .evaluation import Evaluator, choose_precision, corrected
 from .graphs import Kernels, call
-from .memory import check_memory
+from .memory import available_memory, check_memory
 from .presets import CORRECTED_EVERY, FAST, NOISE_RATIOS, PREPROCESSING, as_styles
 
 
@@ -91,6 +92,8 @@ def features(weights, layers, *, pooling="average", pool_padding="SAME", dtype=t
         If no layer is named.
     LayerNotFoundError
         When the function is called, if the network has no such layer.
+    PictureTooLargeError
+        When it is called, if this would take more memory than there is; it says which size fits.
     """
     layers = [layers] if isinstance(layers, str) else list(layers)
     if not layers:
@@ -103,7 +106,17 @@ def features(weights, layers, *, pooling="average", pool_padding="SAME", dtype=t
         activations = forward(kernels, image, pooling=pooling, pool_padding=pool_padding, last=last)
         return {layer: activations[layer] for layer in layers}
 
-    return functools.partial(call, extract)
+    def checked(image):
+        shape = tuple(image.shape)
+        if len(shape) == 4 and None not in shape:
+
+            def bytes_of(size):
+                return shape[0] * forward_bytes(weights, size, layers, pool_padding, tf.as_dtype(dtype).size)
+
+            check_room("A pass through the network", shape[1:3], bytes_of, available_memory())
+        return call(extract, image)
+
+    return checked
 
 
 def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=None):
@@ -164,7 +177,7 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
     weights = load_weights(weights)
     precision, timings = choose_precision(weights, preset)
     size = content.shape[:2]
-    memory = check_memory(weights, size, preset, precision)
+    memory = check_memory(weights, size, preset, precision, styles)
     sketch = _sketch_of(weights, preset)
     run = _Run(weights, sketch, preset, precision, content, styles, seed, callback)
 
@@ -175,9 +188,10 @@ def stylize(content, style, preset=FAST, *, weights=None, seed=None, callback=No
         return Painting(image, run.steps, interrupted, precision, timings, memory)
 
     try:
-        for stage in preset.stages:
-            n_H, n_W = (math.ceil(n / stage.smaller) for n in size)
-            run.through(stage._replace(on_sketch=stage.on_sketch and sketch is not None), (n_H, n_W))
+        with running_out("A run", size):
+            for stage in preset.stages:
+                n_H, n_W = (math.ceil(n / stage.smaller) for n in size)
+                run.through(stage._replace(on_sketch=stage.on_sketch and sketch is not None), (n_H, n_W))
     except KeyboardInterrupt:
         return painting(interrupted=True)
     except Exception as error:

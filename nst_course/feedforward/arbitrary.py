@@ -19,9 +19,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..eager.memory import PictureTooLargeError, available_memory
 from ..eager.presets import as_styles
 from ..images import check_picture, is_batch_of_one, resize_image
+from ..memory import PictureTooLargeError, available_memory, check_room
 from ..weights.download import PUBLISHED
 from ..weights.folders import published_folders
 
@@ -364,12 +364,11 @@ def _checked(style, strength):
 def _at_any_size(paint, content):
     """Paint a picture with a network whose output's sides are multiples of 4."""
     n_H, n_W = content.shape[:2]
-    available = available_memory()
-    limit = MAX_PIXELS if available is None else min(MAX_PIXELS, available // _BYTES_PER_PIXEL)
-    if n_H * n_W > limit:
-        width = max(1, math.floor(n_W * math.sqrt(limit / (n_H * n_W))))
+    check_room("Painting", (n_H, n_W), lambda size: _BYTES_PER_PIXEL * math.prod(size), available_memory())
+    if n_H * n_W > MAX_PIXELS:
+        width = max(1, math.floor(n_W * math.sqrt(MAX_PIXELS / (n_H * n_W))))
         raise PictureTooLargeError(
-            f"Expected at most {limit:,} pixels to paint at once; the picture has {n_W} x {n_H}. "
+            f"Expected at most {MAX_PIXELS:,} pixels to paint at once; the picture has {n_W} x {n_H}. "
             f"Make it smaller: resize_image(content, width={width})."
         )
     # Other sizes would be rounded up within the network, and the painting could be off by a pixel or two.

@@ -20,6 +20,7 @@ import numpy as np
 from .. import __version__
 from .._files import whole_file
 from .._npz import open_npz, read_array
+from ..startup import without_notes
 from .styles import style_file
 from .transform_net import SHAPES, TransformNet
 
@@ -254,7 +255,9 @@ def load_progress(path):
         arrays, costs, about = _read_npz(path, (*NAMES, *MOMENTS))
         if costs is None or costs.ndim != 2 or costs.shape[1] != 4:
             raise CheckpointError("there are no costs in it")
-        if not all(np.isfinite(a).all() for a in arrays):
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused below
+            arrays = [a.astype(np.float32) for a in arrays]
+        if not all(np.isfinite(a).all() for a in (*arrays, costs)):
             raise CheckpointError("it holds NaN or infinity")
         n = len(NAMES)
         return Progress(arrays[:n], arrays[n : 2 * n], arrays[2 * n :], costs), about.get("settings", {})
@@ -410,12 +413,13 @@ def _read_tensorflow(prefix):
         prefix.encode()
     except UnicodeEncodeError as error:
         raise CheckpointError("TensorFlow reads no file whose name is not UTF-8; rename it or its folder") from error
-    reader = tf.train.load_checkpoint(prefix)
-    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    _check_names(NAMES, shapes)
-    for name, shape in zip(NAMES, SHAPES):
-        if tuple(shapes[name]) != shape:
-            raise CheckpointError(f"{name} has the shape {tuple(shapes[name])}, expected was {shape}")
-        if dtypes[name] != tf.float32:
-            raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
-    return [reader.get_tensor(name) for name in NAMES]
+    with without_notes():  # what TensorFlow writes of a damaged file to the terminal
+        reader = tf.train.load_checkpoint(prefix)
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        _check_names(NAMES, shapes)
+        for name, shape in zip(NAMES, SHAPES):
+            if tuple(shapes[name]) != shape:
+                raise CheckpointError(f"{name} has the shape {tuple(shapes[name])}, expected was {shape}")
+            if dtypes[name] != tf.float32:
+                raise CheckpointError(f"{name} is of type {dtypes[name].name}, expected was float32")
+        return [reader.get_tensor(name) for name in NAMES]

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..images import ImageError, read_image, resize_image
-from .files import SUFFIXES
+from .files import is_taken
 
 #: How often a crop is drawn until it shows something, and the least standard deviation of a channel that does.
 _DRAWS, _LEAST_CONTRAST = 8, 4
@@ -24,7 +24,7 @@ class Crops:
     Parameters
     ----------
     folder : str or path-like
-        A folder of pictures; those in folders within it count too.
+        A folder of pictures; those in folders within it count too, those whose names begin with a dot do not.
     size : int
         Height and width of a crop, in pixels.
     seed : int
@@ -47,7 +47,7 @@ class Crops:
 
     def __init__(self, folder, size, seed):
         folder = pathlib.Path(folder)
-        self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        self.paths = sorted(p for p in folder.rglob("*") if is_taken(p))
         if not self.paths:
             raise FileNotFoundError(
                 f"Expected a folder with pictures to train with; there are none in {folder}. Photographs of any kind "

@@ -1,19 +1,20 @@
-"""A network applied to picture files, each whatever size it is; to animated GIFs and videos frame by frame."""
+"""A network applied to picture files, each whatever size it is; to animations and videos frame by frame."""
 
 import io
 import pathlib
 
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from .._files import whole_file
-from ..images import MAX_PIXELS, ImageError, own_pixel_limit, read_image, save_image, to_rgb
+from ..decoding import count_frames, decode_frames
+from ..images import check_size, read_first, save_painting
 from . import video
 
 #: What is taken from a folder; a file that is named may end otherwise.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
-#: The most pixels of all frames of an animation.
-_MAX_ANIMATION = 4 * MAX_PIXELS
+#: What can hold an animation, and how Pillow calls it.
+_MOVING = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
 
 
 def plan(sources, folder, *, animations=True):
@@ -22,10 +23,11 @@ def plan(sources, folder, *, animations=True):
     Parameters
     ----------
     sources : sequence of str or path-like
-        Pictures, and folders whose pictures are taken, those of folders in them left out.
+        Pictures, and folders whose pictures are taken: not those of folders in them, nor files whose names begin with a
+        dot, as macOS adds one to each picture (``._photo.jpg``).
     folder : str or path-like
-        Where the paintings go: under the picture's name, as JPEG where it is one, GIF where it is one, else PNG; videos
-        as `paint_video` writes them.
+        Where the paintings go: under the picture's name, ending in .jpg where it does, in .gif where it is a GIF by its
+        content, else in .png; videos as `paint_video` writes them.
     animations : bool, optional
         Whether a GIF becomes a GIF, and videos are taken from folders. Otherwise a GIF becomes a PNG, since only its
         first frame is painted.
@@ -46,15 +48,17 @@ def plan(sources, folder, *, animations=True):
             pictures.append(source)
             continue
         taken = (*SUFFIXES, *video.SUFFIXES) if animations else SUFFIXES
-        found = sorted(p for p in source.iterdir() if p.suffix.lower() in taken and p.is_file())
+        found = sorted(p for p in source.iterdir() if is_taken(p, taken))
         if not found:
             raise ValueError(f"Expected a folder with pictures; there is none in {source}. Check the name.")
         pictures += found
     inputs, outputs = {p.resolve() for p in pictures}, {}
     for picture in dict.fromkeys(pictures):
-        suffix = picture.suffix.lower()
-        keeps = suffix in (".jpg", ".jpeg", ".png", *((".gif", *video.KEPT) if animations else ()))
+        suffix, is_gif = picture.suffix.lower(), _is_gif(picture)
+        keeps = suffix in (".jpg", ".jpeg", ".png", *(video.KEPT if animations else ()))
         other = ".mkv" if suffix in video.SUFFIXES else ".png"
+        if is_gif and animations:
+            keeps, other = suffix == ".gif", ".gif"
         output = pathlib.Path(folder, picture.name if keeps else f"{picture.stem}{other}")
         if output.resolve() in inputs:
             raise ValueError(f"Expected another folder to write to; in {folder} lies your picture {output.name}.")
@@ -68,15 +72,43 @@ def plan(sources, folder, *, animations=True):
     return outputs
 
 
+def is_taken(path, suffixes=SUFFIXES):
+    """Say whether a file of a folder counts as a picture.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    suffixes : tuple of str, optional
+        What it may end in.
+
+    Returns
+    -------
+    bool
+    """
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+
+
+def _is_gif(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"GIF8"
+    except OSError:  # not there, or not to be read: the name has to do
+        return path.suffix.lower() == ".gif"
+
+
 def apply_to_file(net, source, output, *, padding=None, precision="float32", steady=0.0, callback=None):
-    """Apply a network to a picture file, or to each frame of an animated GIF or a video.
+    """Apply a network to a picture file, or to each frame of an animation or a video.
+
+    What the source is, is read off its content, not its name. An animated GIF, WebP or PNG becomes an animation if
+    `output` ends in .gif, .png or .webp; for another name its first frame is painted, and a line printed that says so.
 
     Parameters
     ----------
     net : TransformNet
         The network.
     source, output : str or path-like
-        The file to read and the file to write, which appears whole or not at all. Both end in .gif, or neither.
+        The file to read and the file to write, which appears whole or not at all.
     padding, precision : str, optional
         As `TransformNet.apply` takes them.
     steady, callback : optional
@@ -90,42 +122,34 @@ def apply_to_file(net, source, output, *, padding=None, precision="float32", ste
         If it is a video, and PyAV is not installed.
     ImageError
         If it cannot be used.
+    PictureTooLargeError
+        If painting it would take more memory than there is.
+    ValueError
+        If `output` cannot hold a picture of its size.
     OSError
-        If the painting cannot be written.
+        If the painting cannot be written. A picture is then saved under another name, which the message says.
     """
     options = {"padding": padding, "precision": precision}
     if pathlib.Path(source).suffix.lower() in video.SUFFIXES:
         video.paint_video(net, source, output, steady=steady, callback=callback, **options)
         return
-    first = read_image(source)  # whatever is wrong with the file, this says
-    if pathlib.Path(source).suffix.lower() != ".gif":
-        save_image(output, net.apply(first, **options))
+    suffix = pathlib.Path(output).suffix.lower()
+    if suffix != ".gif" and (suffix not in _MOVING or count_frames(source)[0] == 1):
+        image = read_first(source)
+        check_size(output, image.shape[:2])
+        save_painting(output, net.apply(image, **options))
         return
-    frames, durations, repeated = _read_animation(pathlib.Path(source))
-    frames = [Image.fromarray(net.apply(frame, **options)) for frame in frames]
+    frames, durations, loops = [], [], []
+    for frame, duration, loop in decode_frames(source):
+        if not frames:
+            check_size(output, frame.shape[:2])
+        frames.append(Image.fromarray(net.apply(frame, **options)))
+        durations.append(duration)
+        loops.append(loop)
     data = io.BytesIO()
-    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=durations, **repeated)
+    # Without "loop" it plays once; with 0, for ever.
+    repeated = {} if loops[0] is None else {"loop": loops[0]}
+    kind = _MOVING[suffix]
+    frames[0].save(data, kind, save_all=True, append_images=frames[1:], duration=durations, **repeated)
     with whole_file(output) as temporary:
         temporary.write_bytes(data.getvalue())
-
-
-def _read_animation(path):
-    """Return a GIF's frames as pictures, the milliseconds of each, and how often it is repeated."""
-    try:
-        with own_pixel_limit(), Image.open(path, formats=["GIF"]) as animation:
-            width, height = animation.size
-            if animation.n_frames * width * height > _MAX_ANIMATION:
-                raise ImageError(
-                    f"Expected an animation of at most {_MAX_ANIMATION:,} pixels; {path} has {animation.n_frames} "
-                    f"frames of {width} x {height}. Make it smaller or shorter."
-                )
-            frames, durations = [], []
-            for frame in ImageSequence.Iterator(animation):
-                frames.append(to_rgb(frame, path))
-                durations.append(frame.info.get("duration", 0))
-            # Without "loop" it plays once; with 0, for ever.
-            return frames, durations, {key: animation.info[key] for key in ("loop",) if key in animation.info}
-    except ImageError:
-        raise
-    except Exception as error:  # Pillow raises almost anything for damaged files
-        raise ImageError(f"{path} is damaged or truncated: {error}. Save or download it again.") from error

@@ -7,6 +7,7 @@ on from, and every device holds its own copy.
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,13 +23,23 @@ from ..eager.graphs import Graphs, Kernels
 from ..eager.optimizers import Adam
 from ..eager.presets import PREPROCESSING, Objective
 from ..images import check_output, check_picture, save_image
+from ..memory import available_memory, check_room, forward_bytes
 from ..session import Step
 from ..startup import computers, require_eager_mode
 from ..vgg import cut_after
 from ..weights.find import load_weights
 from .checkpoint import Progress, check_name, load_progress, save_network, save_progress
 from .crops import Crops
-from .transform_net import PADDINGS, PRECISIONS, SHAPES, TransformNet, random_parameters, transform, without_grid
+from .transform_net import (
+    PADDINGS,
+    PRECISIONS,
+    SHAPES,
+    TransformNet,
+    check_paintable,
+    random_parameters,
+    transform,
+    without_grid,
+)
 
 #: What the published project lowers. Its total variation is the mean of squared differences, weighed by 200; ours is
 #: the sum of absolute ones. In 256 x 256 pictures by two of its networks both count the same at 0.015 (scream) and
@@ -161,6 +172,8 @@ def train(
         training.
     CheckpointError
         If the state is damaged.
+    PictureTooLargeError
+        If the sample or the style picture takes more memory than there is; it says which size fits.
     ArithmeticError
         If a cost turns NaN or infinite. The files are as they were last written.
     WeightsError, LayerNotFoundError
@@ -181,10 +194,14 @@ def train(
     require_eager_mode("train")
     strategy = _strategy(training.batch_size)  # several computers have to be known before TensorFlow computes anything
     style = check_picture(style, np.uint8, "style picture")
-    sample = None if sample is None else check_picture(sample, np.uint8, "sample picture")
+    if sample is not None:
+        sample = check_picture(sample, np.uint8, "sample picture")
+        check_paintable(sample.shape[:2])
     crops = Crops(pictures, training.size, training.seed)
     crops[0]  # raises where none can be read
     weights = load_weights(weights)
+    look = functools.partial(forward_bytes, weights, layers=training.objective.layers)
+    check_room("A look at the style picture", style.shape[:2], look, available_memory())
     precision, _ = choose_precision(weights, training)
     training = dataclasses.replace(training, precision=precision)
     beginning = random_parameters(training.seed) if start is None else start.parameters
@@ -337,7 +354,7 @@ class _Files:
                 f"Expected a file outside of {pictures}, or samples would be trained with; found {output}."
             )
         self.state = self.output.with_suffix(".state.npz")
-        check_output(self.output.with_suffix(".jpg"))
+        check_output(self.output.with_suffix(".jpg"), None if sample is None else sample.shape[:2])
 
     def load(self):
         """Return what the training has come to, if it has been begun."""

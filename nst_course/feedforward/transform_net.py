@@ -14,6 +14,7 @@ import tensorflow as tf
 from .._files import whole_file
 from ..eager.precision import faster, time_precisions
 from ..images import check_picture
+from ..memory import available_memory, check_room, running_out
 from ..startup import require_eager_mode
 
 #: Added to the variance, under the square root.
@@ -42,6 +43,9 @@ def _shapes():
 
 #: The shapes of the 48 parameters in the order the published code makes them: weight, shift and scale of each layer.
 SHAPES = tuple(_shapes())
+
+#: What a painting takes at its peak, in bytes for each pixel: 250 to 500 were seen.
+_BYTES_PER_PIXEL = 500
 
 PADDINGS = ("zeros", "reflect")
 PRECISIONS = ("float32", "bfloat16", "auto")
@@ -325,6 +329,8 @@ class TransformNet:
         ------
         ValueError
             If `image` is not a picture, or there is no such padding or precision.
+        PictureTooLargeError
+            If it takes more memory than there is; it says which size fits.
         RuntimeError
             If TensorFlow is in graph mode.
         """
@@ -333,10 +339,12 @@ class TransformNet:
         padding = self.padding if padding is None else padding
         _check(padding, "padding", PADDINGS)
         _check(precision, "precision", PRECISIONS)
+        check_paintable(image.shape[:2])
         if precision == "auto":
             precision = faster_precision()
         graph = compiled(image.shape[:2], padding, precision)
-        return graph(self._tensors(precision), tf.constant(image[None]))[0].numpy()
+        with running_out("Painting", image.shape[:2]):
+            return graph(self._tensors(precision), tf.constant(image[None]))[0].numpy()
 
     def save_tflite(self, path, *, precision="float32", size=None):
         """Save the network as a TFLite file, for phones and browsers: whole or not at all.
@@ -379,6 +387,22 @@ class TransformNet:
         model = converter.convert()
         with whole_file(path) as temporary:
             temporary.write_bytes(model)
+
+
+def check_paintable(size):
+    """Say before it is tried that a picture is too large to be painted in the memory there is.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width.
+
+    Raises
+    ------
+    PictureTooLargeError
+        The message says which size fits.
+    """
+    check_room("Painting", size, lambda size: _BYTES_PER_PIXEL * size[0] * size[1], available_memory())
 
 
 def _painted(parameters, images, padding):

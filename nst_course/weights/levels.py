@@ -13,13 +13,14 @@ Quantising by clustering a layer's weights: Gong, Liu, Yang and Bourdev 2014, "C
 using Vector Quantization", arXiv:1412.6115, section 3.2 (k-means).
 """
 
+import os
 import pathlib
 
 import numpy as np
 
 from .._files import whole_file
 from .._npz import open_npz, read_array
-from .matfile import MAX_ARRAY_BYTES
+from .matfile import most_bytes
 from .network import VGGWeights, WeightsError
 
 #: The most levels a layer may have, so that a byte tells which.
@@ -63,7 +64,7 @@ def read_levels(path):
 
 def _read(path):
     """Return the parameters and the description."""
-    parameters, n_bytes = {}, 0
+    parameters, n_bytes, limit = {}, 0, most_bytes(os.path.getsize(path))
     with open_npz(path) as (archive, members):
         layers = [name.removesuffix("_codes") for name in members if name.endswith("_codes")]
         if not layers:
@@ -71,8 +72,8 @@ def _read(path):
         for layer in layers:
             codes_info = members[f"{layer}_codes"]
             n_bytes += 4 * codes_info.file_size  # as float32
-            if n_bytes > MAX_ARRAY_BYTES:
-                raise ValueError(f"it declares more than {MAX_ARRAY_BYTES:,} bytes of kernels")
+            if n_bytes > limit:
+                raise ValueError(f"it declares more than {limit:,} bytes of kernels, too many for a file of its size")
             missing = {f"{layer}_levels", f"{layer}_bias"} - members.keys()
             if missing:
                 raise ValueError(f"{layer} has codes, but no {sorted(missing)[-1]}")

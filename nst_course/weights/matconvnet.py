@@ -3,14 +3,17 @@
 Old: has `normalization`, and a layer's ``{W, b}`` is field 0 of its struct. New: has `meta`, and it is field 2.
 """
 
+import contextlib
+import os
 import re
 import types
+import zipfile
 
 import numpy as np
 
 from .._files import whole_file
 from ..vgg import CLASSIFIER, NETWORKS
-from .matfile import MatFileError, variables
+from .matfile import MatFileError, most_bytes, variables
 from .network import IMAGENET_MEAN, VGGWeights, WeightsError
 
 RETRY = "Delete it and fetch it again with: nst-course weights download"
@@ -18,7 +21,7 @@ RETRY = "Delete it and fetch it again with: nst-course weights download"
 _LAYER = re.compile(r"conv\d_\d|fc\d")
 
 
-def read_mat(path, *, classifier=False):
+def read_mat(path, *, classifier=False, member=None):
     """Read a ``.mat``.
 
     Parameters
@@ -27,6 +30,8 @@ def read_mat(path, *, classifier=False):
         The file.
     classifier : bool, optional
         Also read the fully connected layers.
+    member : str, optional
+        Its name within a ZIP archive, if `path` is one.
 
     Returns
     -------
@@ -39,8 +44,8 @@ def read_mat(path, *, classifier=False):
     """
     parameters, found = {}, {}
     try:
-        with open(path, "rb") as file:
-            for name, read in variables(file):
+        with _opened(path, member) as file:
+            for name, read in variables(file, os.path.getsize(path)):
                 if name not in ("layers", "meta", "normalization", "description", "classes"):
                     continue
                 if name in found:
@@ -71,6 +76,26 @@ def read_mat(path, *, classifier=False):
         description=description if isinstance(description, str) else "",
         classes=tuple(c for c in classes if isinstance(c, str)) if isinstance(classes, list) else (),
     )
+
+
+@contextlib.contextmanager
+def _opened(path, member):
+    """Open a file, or one that is packed into another: it is unpacked while it is read."""
+    with open(path, "rb") as file:
+        if member is None:
+            yield file
+            return
+        try:
+            with zipfile.ZipFile(file) as archive:
+                n_bytes, limit = archive.getinfo(member).file_size, most_bytes(os.path.getsize(path))
+                if n_bytes > limit:
+                    raise MatFileError(f"it unpacks to {n_bytes:,} bytes, expected were at most {limit:,}")
+                with archive.open(member) as unpacked:
+                    yield unpacked
+        except MatFileError:
+            raise
+        except Exception as error:  # zipfile raises almost anything for damaged archives
+            raise MatFileError(f"it is a damaged ZIP archive: {error}") from error
 
 
 def _first(structs):

@@ -22,9 +22,25 @@ _CELL, _STRUCT, _CHAR, _NUMERIC = 1, 2, 4, range(6, 16)
 #: Nothing in a VGG comes near these. They bound what a hostile file can make us hold or wait for.
 MAX_ARRAY_BYTES = 2**29
 MAX_FILE_BYTES = 2**30
-MAX_NUMBERS = 2**28
 MAX_ARRAYS = 50_000
 MAX_DEPTH = 8
+
+
+def most_bytes(n_bytes):
+    """Say how much of weights a file can honestly hold: trained numbers hardly pack, so that a small file holds little.
+
+    Parameters
+    ----------
+    n_bytes : int
+        The file's size.
+
+    Returns
+    -------
+    int
+        Bytes, as float32 or larger: 128 MiB, which is more than the convolutions of any VGG take, whatever is in them,
+        and sixteen times the file's size; at most 1 GiB.
+    """
+    return min(MAX_FILE_BYTES, 2**27 + 16 * n_bytes)
 
 
 class MatFileError(ValueError):
@@ -35,7 +51,7 @@ class _Inflate(io.RawIOBase):
     """A compressed element as a stream of its content, at most `limit` bytes of it."""
 
     def __init__(self, file, n_bytes, limit):
-        self._file, self._left, self.limit = file, n_bytes, limit
+        self._file, self._left, self._most, self.limit = file, n_bytes, limit, limit
         self._zlib = zlib.decompressobj()
 
     def readable(self):
@@ -53,18 +69,32 @@ class _Inflate(io.RawIOBase):
                 raise MatFileError(f"it is damaged: {error}") from error
             self.limit -= len(data)
             if self.limit < 0:
-                raise MatFileError(f"it unpacks to more than {MAX_FILE_BYTES:,} bytes")
+                raise MatFileError(f"it unpacks to more than {self._most:,} bytes")
             if data or not packed or self._zlib.eof:
                 buffer[: len(data)] = data
                 return len(data)
 
 
+class _Bounds:
+    """Refuses to hold more than a network needs, however few bytes it comes from."""
+
+    def __init__(self, most):
+        self.most, self._arrays, self._bytes = most, 0, 0
+
+    def count(self, arrays=0, n_bytes=0):
+        self._arrays += arrays
+        self._bytes += n_bytes
+        if self._arrays > MAX_ARRAYS:
+            raise MatFileError(f"it holds more than {MAX_ARRAYS:,} arrays")
+        if self._bytes > self.most:
+            raise MatFileError(f"it holds more than {self.most:,} bytes of numbers, too many for a file of its size")
+
+
 class _Elements:
     """Reads elements off a stream, forward only."""
 
-    def __init__(self, stream, order):
-        self._stream, self._order = stream, order
-        self._arrays = self._numbers = 0
+    def __init__(self, stream, order, bounds):
+        self._stream, self._order, self._bounds = stream, order, bounds
 
     def exactly(self, n_bytes):
         data = self._stream.read(n_bytes)
@@ -98,15 +128,6 @@ class _Elements:
         self.exactly(-n_bytes % 8)
         return kind, data
 
-    def _count(self, arrays=0, numbers=0):
-        """Refuse to hold more than any network needs, however few bytes it comes from."""
-        self._arrays += arrays
-        self._numbers += numbers
-        if self._arrays > MAX_ARRAYS:
-            raise MatFileError(f"it holds more than {MAX_ARRAYS:,} arrays")
-        if self._numbers > MAX_NUMBERS:
-            raise MatFileError(f"it holds more than {MAX_NUMBERS:,} numbers")
-
     def integers(self):
         """Read a short list of integers, as flags, dimensions and lengths are."""
         values = self.numbers()
@@ -134,7 +155,7 @@ class _Elements:
 
     def array(self, depth=0):
         """Read one array element whole: ndarray, str, list (cell) or list of dict (struct)."""
-        self._count(arrays=1)
+        self._bounds.count(arrays=1)
         kind, n_bytes, small = self.tag()
         if kind != 14 or small is not None:
             raise MatFileError(f"an array is expected where an element of type {kind} stands")
@@ -157,10 +178,10 @@ class _Elements:
                 encoding += "-le" if self._order == "<" else "-be"
             return bytes(data).decode(encoding, errors="replace")
         if array_class in _NUMERIC:
-            values = self.numbers(MAX_ARRAY_BYTES)
+            values = self.numbers(min(MAX_ARRAY_BYTES, self._bounds.most))
             if values.size != math.prod(dims):
                 raise MatFileError(f"an array of dimensions {dims} holds {values.size} numbers")
-            self._count(numbers=values.size)
+            self._bounds.count(n_bytes=values.size * max(4, values.itemsize))  # bytes become float32
             try:
                 # As loadmat does, numbers stay as they are stored, say doubles without a fraction as uint8.
                 return values.reshape(dims, order="F")
@@ -181,18 +202,20 @@ class _Elements:
         fields = [names[i : i + length].split(b"\0")[0].decode("latin-1") for i in range(0, len(names), length)]
         structs = []
         for _ in range(math.prod(dims)):
-            self._count(arrays=1)  # a struct without a field takes no bytes, so the file's size does not bound it
+            self._bounds.count(arrays=1)  # one without a field takes no bytes, so the file's size does not bound it
             structs.append({f: self.array(depth + 1) for f in fields})
         return structs
 
 
-def variables(file):
+def variables(file, n_bytes=None):
     """Walk the variables of a MATLAB 5 file.
 
     Parameters
     ----------
     file : binary file
         Open for reading, at its start.
+    n_bytes : int, optional
+        How many bytes it takes on the disk, where it is packed into another.
 
     Yields
     ------
@@ -213,8 +236,9 @@ def variables(file):
     if len(head) < 128 or head[126:128] not in (b"IM", b"MI"):
         raise MatFileError("it is not a MATLAB 5 file")
     order = "<" if head[126:128] == b"IM" else ">"
-    outer = _Elements(file, order)
-    position, limit = 128, MAX_FILE_BYTES
+    bounds = _Bounds(most_bytes(size if n_bytes is None else n_bytes))
+    outer = _Elements(file, order, bounds)
+    position, limit = 128, bounds.most
     while position + 8 <= size:
         file.seek(position)
         kind, n_bytes, small = outer.tag()
@@ -227,7 +251,7 @@ def variables(file):
         elements, inflate = outer, None
         if kind == 15:
             inflate = _Inflate(file, n_bytes, limit)
-            elements = _Elements(io.BufferedReader(inflate, 2**16), order)
+            elements = _Elements(io.BufferedReader(inflate, 2**16), order, bounds)
             kind, _, _ = elements.tag()
             if kind != 14:
                 raise MatFileError(f"an element of type {kind} stands where a variable is expected")

@@ -693,19 +693,41 @@ def test_a_picture_too_large_is_refused_with_the_size_that_fits(monkeypatch):
     assert run(QUICK.but(iterations=1)).memory > 0
 
 
-@pytest.mark.parametrize(
-    "files, expected",
-    [
-        ({"meminfo": "MemTotal: 9 kB\nMemAvailable:  7 kB\n"}, 7 * 1024),
-        ({"meminfo": "MemAvailable: 7 kB", "memory.max": "5000\n", "memory.current": "2000\n"}, 3000),
-        ({"meminfo": "MemAvailable: 7 kB", "memory.max": "max\n", "memory.current": "2000\n"}, 7 * 1024),
-        ({"memory.limit_in_bytes": "100", "memory.usage_in_bytes": "400"}, 0),
-        ({}, None),
-    ],
-)
-def test_available_memory(files, expected, monkeypatch):
-    monkeypatch.setattr(memory, "_read", lambda path: files.get(path.rpartition("/")[2], ""))
-    assert memory.available_memory() == expected
+def test_a_style_larger_than_the_picture_is_in_the_estimate(monkeypatch):
+    monkeypatch.setattr(memory, "_ASIDE", 0)  # more than a tiny network takes
+    size, picture = (64, 64), photograph(0, (20, 20))
+    sizes = [estimate_memory(WEIGHTS, size, QUICK, styles=[Style(picture, scale=s)]) for s in (0.5, 1, 8)]
+    assert sizes[0] == sizes[1] == estimate_memory(WEIGHTS, size, QUICK) and sizes[2] > 2 * sizes[0]
+
+
+def test_a_style_too_large_for_the_memory_is_refused_before_the_run(monkeypatch):
+    content, style = photograph(0, (64, 64)), photograph(1, (20, 20))
+    n_bytes = estimate_memory(WEIGHTS, (64, 64), QUICK)
+    monkeypatch.setattr(memory, "available_memory", lambda: n_bytes)
+    stylize(content, style, QUICK.but(iterations=1), weights=WEIGHTS)
+    with pytest.raises(PictureTooLargeError, match="A run at 64 x 64 pixels takes about .* would fit"):
+        stylize(content, Style(style, scale=8), QUICK, weights=WEIGHTS)
+
+
+def test_features_of_a_picture_too_large_are_refused_with_the_size_that_fits(monkeypatch):
+    extract = features(WEIGHTS, ["conv2_1"])
+    monkeypatch.setattr("nst_course.eager.stylize.available_memory", lambda: 10**6)
+    with pytest.raises(PictureTooLargeError, match=r"A pass through the network at 400 x 300 .*width=(\d+)") as caught:
+        extract(np.zeros((1, 300, 400, 3), np.float32))
+    width = int(re.search(r"width=(\d+)", str(caught.value))[1])
+    assert extract(np.zeros((1, width * 3 // 4, width, 3), np.float32))["conv2_1"].shape[2] == -(-width // 2)
+
+
+def test_tensorflow_that_runs_out_of_memory_is_said_in_a_sentence(monkeypatch):
+    def run_out(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor" + 100 * " and so on")
+
+    monkeypatch.setattr("nst_course.eager.evaluation.call", run_out)
+    with pytest.raises(
+        PictureTooLargeError, match="^A run at .* pixels took more memory than there is. Make"
+    ) as caught:
+        run(QUICK)
+    assert caught.value.painting.image.shape == CONTENT.shape
 
 
 # --- a run that does not end as planned -------------------------------------------------------------------------------

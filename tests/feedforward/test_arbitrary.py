@@ -161,10 +161,16 @@ def test_contents_and_numbers_are_checked(tiny):
             tiny.transfer(plain(0), numbers)
 
 
-@pytest.mark.parametrize("limit, value", [("MAX_PIXELS", 500), ("available_memory", lambda: 500 * 2000)])
-def test_large_pictures_are_refused_with_the_size_that_fits(tiny, models, monkeypatch, limit, value):
+@pytest.mark.parametrize(
+    "limit, value, message",
+    [
+        ("MAX_PIXELS", 500, r"at most 500 pixels.* 40 x 20\..*width=31\)"),
+        ("available_memory", lambda: 500 * 2000, r"Painting at 40 x 20 pixels takes about .*width=31\)"),
+    ],
+)
+def test_large_pictures_are_refused_with_the_size_that_fits(tiny, models, monkeypatch, limit, value, message):
     monkeypatch.setattr(arbitrary, limit, value)
-    with pytest.raises(PictureTooLargeError, match=r"at most 500 pixels.* 40 x 20\..*width=31\)"):
+    with pytest.raises(PictureTooLargeError, match=message):
         tiny.stylize(plain(0, 20, 40), plain(0))
     assert tiny.stylize(plain(0, 16, 31), plain(0)).shape == (16, 31, 3)
     pair = ArbitraryStyle(models["predict"], models["24"])

@@ -23,6 +23,7 @@ from nst_course import (
     save_network,
     style_names,
 )
+from nst_course.decoding import decode_frames
 from nst_course.feedforward import styles, transform_net
 from nst_course.feedforward.checkpoint import NAMES
 from nst_course.feedforward.files import plan
@@ -95,12 +96,14 @@ def test_pictures_of_a_batch_do_not_see_each_other(net):
 
 
 @pytest.mark.parametrize("name, style, decibels", [("wave", "wave", 39.7), ("scream", "the_scream", 45.1)])
-def test_published_pictures(test_data, name, style, decibels):
+def test_published_pictures(test_data, tmp_path, name, style, decibels):
     pictures = test_data / "pictures"
     network = load_network(test_data / "feedforward" / f"lengstrom_{name}.npz")
     content, published = read_image(pictures / "chicago.jpg"), read_image(pictures / f"chicago_{style}.jpg")
     exact = network.apply(content)
     assert psnr(exact, published) >= decibels
+    save_image(tmp_path / "a.jpg", exact)
+    assert psnr(read_image(tmp_path / "a.jpg"), published) > psnr(exact, published) - 1
     assert psnr(network.apply(content, precision="bfloat16"), exact) >= 38
 
 
@@ -675,6 +678,91 @@ def test_apply_gif_in_gif_out(net, saved, tmp_path):
     # 120 pixels: every colour has a place in the palette.
     first = read_image(tmp_path / "out" / "a.gif")
     np.testing.assert_array_equal(first, net.apply(read_image(tmp_path / "a.gif")))
+
+
+@pytest.mark.parametrize(
+    "kind, name, painted", [("WEBP", "a.webp", "a.png"), ("PNG", "a.png", "a.png"), ("GIF", "a.jpg", "a.gif")]
+)
+def test_apply_drops_no_frame_of_an_animation_whatever_its_name_is(net, saved, tmp_path, kind, name, painted):
+    frames = [picture(10, 12, seed) for seed in range(3)]
+    first, *others = map(Image.fromarray, frames)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    first.save(tmp_path / name, kind, save_all=True, append_images=others, duration=[40, 200, 90], loop=2, **options)
+    assert apply(saved, tmp_path / name, "-o", tmp_path / "out") == 0
+    found = list(decode_frames(tmp_path / "out" / painted))
+    assert [duration for _, duration, _ in found] == [40, 200, 90] and found[0][2] == 2
+    if kind != "GIF":
+        for (frame, *_), given in zip(found, frames):
+            np.testing.assert_array_equal(frame, net.apply(given))
+
+
+def test_apply_says_which_frames_a_jpeg_cannot_hold(saved, tmp_path, capsys):
+    frames = [Image.fromarray(picture(10, 12, seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "a.jpg", "WEBP", save_all=True, append_images=frames[1:])
+    assert apply(saved, tmp_path / "a.jpg", "-o", tmp_path / "out") == 0
+    assert f"Only the first of the 3 frames of {tmp_path / 'a.jpg'} is painted." in capsys.readouterr().out
+
+
+def test_apply_goes_by_what_a_picture_is(net, saved, tmp_path):
+    Image.fromarray(picture(10, 12)).save(tmp_path / "a.gif", "PNG")
+    assert apply(saved, tmp_path / "a.gif", "-o", tmp_path / "out") == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "a.png"), net.apply(picture(10, 12)))
+
+
+def test_apply_passes_over_what_macos_puts_beside_pictures(saved, tmp_path):
+    save_image(tmp_path / "in" / "a.jpg", picture(9, 12))
+    (tmp_path / "in" / "._a.jpg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert apply(saved, tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.jpg"]
+
+
+def test_apply_lists_a_picture_too_large_for_the_memory_and_paints_the_others(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nst_course.feedforward.transform_net.available_memory", lambda: 500 * 2000)
+    save_image(tmp_path / "in" / "a.png", picture(40, 60))
+    save_image(tmp_path / "in" / "b.png", picture(9, 12))
+    assert apply(saved, tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert "a.png: Painting at 60 x 40 pixels takes about" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
+def test_apply_lists_a_picture_for_which_tensorflow_has_no_memory(net, saved, tmp_path, capsys, monkeypatch):
+    graph = transform_net.compiled((9, 12), "zeros", "float32")
+
+    def compiled(size, padding, precision):
+        def run_out(*args):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor" + 100 * " and so on")
+
+        return graph if size == (9, 12) else run_out
+
+    monkeypatch.setattr(transform_net, "compiled", compiled)
+    for name, size in (("a.png", (10, 12)), ("b.png", (9, 12))):
+        save_image(tmp_path / "in" / name, picture(*size))
+    assert apply(saved, tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert "a.png: Painting at 12 x 10 pixels took more memory than there is. Make" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
+def test_apply_refuses_what_a_jpeg_cannot_hold_before_it_is_painted(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(TransformNet, "apply", None)
+    Image.new("RGB", (65_501, 4)).save(tmp_path / "a.jpg", "PNG")
+    assert apply(saved, tmp_path / "a.jpg", "-o", tmp_path / "out") == 1
+    assert "at most 65,500 pixels" in capsys.readouterr().err
+
+
+def test_what_tensorflow_says_of_a_damaged_checkpoint_does_not_reach_the_terminal(tensorflow1, tmp_path, capfd):
+    for file in (tensorflow1 / "v2").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    data = next(tmp_path.glob("*.data-*"))
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="Expected a transform network"):
+        load_network(tmp_path / "fns.ckpt")
+    index = tmp_path / "fns.ckpt.index"
+    content = bytearray(index.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    index.write_bytes(content)
+    with pytest.raises(CheckpointError, match="Expected a transform network"):
+        load_network(tmp_path / "fns.ckpt")
+    assert capfd.readouterr() == ("", "")
 
 
 # --- the benchmark ---

@@ -18,6 +18,7 @@ from nst_course import (
     CheckpointError,
     ImageError,
     Objective,
+    PictureTooLargeError,
     Training,
     VGGWeights,
     cli,
@@ -117,6 +118,12 @@ def test_crops_are_parts_of_the_picture_and_mirrored_ones(tmp_path):
     assert {js[1] - js[0] for js in found} == {1, -1}
     assert all(abs(js[-1] - js[0]) == 15 for js in found)
     assert len({min(js) for js in found}) > 5
+
+
+def test_what_macos_puts_beside_pictures_is_no_picture(tmp_path):
+    save_image(tmp_path / "a.png", picture(30, 40))
+    (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert Crops(tmp_path, 16, 0).names == ["a.png"]
 
 
 def test_unreadable_pictures_are_skipped_and_counted(folder, tmp_path):
@@ -269,7 +276,42 @@ def test_damaged_states(damage, folder, style, weights, trained, tmp_path):
         load_progress(tmp_path / "none.state.npz")
 
 
+def test_a_state_of_doubles_is_gone_on_with(folder, style, weights, trained, tmp_path):
+    with np.load(trained[0].with_suffix(".state.npz")) as arrays:
+        doubles = {name: a.astype(">f8") if a.dtype.kind == "f" else a for name, a in arrays.items()}
+        parameters = arrays["Variable_3"]
+    np.savez_compressed(tmp_path / "net.state.npz", **doubles)
+    progress, _ = load_progress(tmp_path / "net.state.npz")
+    assert {a.dtype for a in (*progress.parameters, *progress.means, *progress.squares)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(progress.parameters[3], parameters)
+    net = train(style, folder, tmp_path / "net.npz", dataclasses.replace(SMALL, steps=5), weights=weights)
+    assert net.settings["steps"] == 5
+    doubles["Variable_3"][0] = 1e300
+    np.savez_compressed(tmp_path / "net.state.npz", **doubles)
+    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
+        load_progress(tmp_path / "net.state.npz")
+
+
 # --- what goes wrong ---
+
+
+@pytest.mark.parametrize("too_large", ["sample", "style"])
+def test_pictures_too_large_for_the_memory_are_refused_before_the_training(
+    too_large, folder, style, weights, tmp_path, monkeypatch
+):
+    for module in ("training", "transform_net"):
+        monkeypatch.setattr(f"nst_course.feedforward.{module}.available_memory", lambda: 10**6)
+    large = picture(300, 400)
+    pictures = (large, style) if too_large == "style" else (style, large)
+    what = {"sample": "Painting", "style": "A look at the style picture"}[too_large]
+    with pytest.raises(PictureTooLargeError, match=f"{what} at 400 x 300 pixels takes about .* would fit"):
+        train(pictures[0], folder, tmp_path / "net.npz", SMALL, weights=weights, sample=pictures[1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sample_that_a_jpeg_cannot_hold_is_refused_before_the_training(folder, style, weights, tmp_path):
+    with pytest.raises(ValueError, match="at most 65,500 pixels"):
+        train(style, folder, tmp_path / "net.npz", SMALL, weights=weights, sample=np.zeros((4, 65_501, 3), np.uint8))
 
 
 def test_costs_that_are_no_numbers_end_it(folder, style, weights, tmp_path):
