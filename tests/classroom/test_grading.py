@@ -18,7 +18,7 @@ from nbgrader.plugins import CsvExportPlugin
 from traitlets.config import Config
 
 from nst_course import cli
-from nst_course.classroom import grading
+from nst_course.classroom import grading, submission
 from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -228,7 +228,7 @@ def test_page_of_mistakes(graded, course):
 
 
 def test_table(graded, course):
-    with open(course / "grades.csv", newline="") as file:
+    with open(course / "class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(graded)
     by_student = {row["student"]: row for row in rows if row["assignment"] == "small"}
@@ -285,21 +285,24 @@ def endless(tmp_path):
     return tmp_path
 
 
+LIMITS = {"cell_seconds": 100, "seconds": 100, "memory": 1e9, "threads": 1}
+
+
 def test_time_limit(endless):
-    with grading._Runner(1, {"cell_seconds": 100, "seconds": 3, "memory": 1e9}) as runner:
-        status, seconds, _ = runner.submit(endless).result()
-    assert status == "the submission took more than 3 s; --time allows more" and seconds >= 3
+    ran = submission.run_submission(endless, {**LIMITS, "seconds": 3})
+    assert submission.fill(endless, ran) == ["the submission took more than 3 s; --time allows more"]
+    assert ran.seconds >= 3
     assert [mistake.name for mistake in grading.find_mistakes(endless)] == ["twice-test: TimeLimit"]
 
 
 def test_an_interrupted_grading_stops_what_runs(endless):
     with pytest.raises(KeyboardInterrupt):
-        with grading._Runner(1, {"cell_seconds": 100, "seconds": 100, "memory": 1e9}) as runner:
-            future, waiting = runner.submit(endless), runner.submit(endless)
+        with submission.Here(1) as runner:
+            future, waiting = (runner.submit(submission.run_submission, endless, LIMITS) for _ in range(2))
             while not [p for p in psutil.Process().children(recursive=True) if "ipykernel_launcher" in p.cmdline()]:
                 time.sleep(0.1)
             raise KeyboardInterrupt
-    assert future.result()[0] == "the process that ran it was killed" and waiting.cancelled()
+    assert future.result().outputs is None and waiting.cancelled()
     assert not psutil.Process().children()
 
 
