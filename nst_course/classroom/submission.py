@@ -125,7 +125,9 @@ def run_submission(folder, limits, *, hidden=(), isolate=False, stopped=None):
                 process.kill()
                 keeper.kill(lambda: keeper.carriers(token))
             process.wait()
-        return _read(results, _outside(root, work, home))
+        outside = _outside(root, work, home)
+        killed = Ran(None, "the process that ran it was killed", 0.0, 0, outside)
+        return _read(results, killed) if process.returncode == 0 else killed
     finally:
         remove_tree(root)
 
@@ -166,28 +168,36 @@ KEPT_KINDS = ("LC_", "CUDA_", "NVIDIA_")
 def _outside(root, work, home):
     """List what a submission left outside its folder, where its relative paths or ~ reach."""
     expected = {work, work.parent, home, root / "results"}
-    found = [path for path in (*root.iterdir(), *work.parent.iterdir()) if path not in expected]
     # Programs keep their settings in files that begin with a dot.
-    names = [f"~/{path.name}" for path in home.iterdir() if not path.name.startswith(".")]
-    return tuple(names + [os.path.relpath(path, work) for path in sorted(found)])[:5]
+    names = [f"~/{path.name}" for path in _list(home) if not path.name.startswith(".")]
+    names += [os.path.relpath(path, work) for path in _list(root) + _list(work.parent) if path not in expected]
+    return tuple(names[:5])
 
 
-def _read(results, outside):
-    """Read what the keeper and the runner have left."""
+def _list(folder):
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # it was removed
+        return []
+
+
+def _read(results, killed):
+    """Read what the keeper and the runner have left; what a runner left that did not end in order is not believed."""
     try:
         report = json.loads(read_regular(results / keeper.REPORT, 10_000))
         seconds, memory = float(report["seconds"]), int(report["memory"])
         problem = str(report["stopped"][1])[:300] if report["stopped"] else ""
         if not (0 <= seconds < 1e9 and 0 <= memory < 1e18):
             raise ValueError(seconds, memory)
-    except Exception:  # not written, or not by us
-        return Ran(None, "the process that ran it was killed", 0.0, 0, outside)
+    except Exception:  # not written by us
+        return killed
+    left = killed._replace(problem=problem or killed.problem, seconds=seconds, memory=memory)
+    if report.get("code") != 0:
+        return left
     try:
-        return Ran(read_regular(results / keeper.OUTPUTS, NOTEBOOK), problem, seconds, memory, outside)
+        return left._replace(problem=problem, outputs=read_regular(results / keeper.OUTPUTS, NOTEBOOK))
     except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        problem = problem or ("the process that ran it was killed" if missing else f"what it left is not read: {error}")
-        return Ran(None, problem, seconds, memory, outside)
+        return left._replace(problem=problem or f"what its run left cannot be read: {error}")
 
 
 def fill(folder, ran):

@@ -1,6 +1,8 @@
 """A class of misbehaving submissions, of an assignment so small that TensorFlow is not needed."""
 
 import csv
+import json
+import os
 import pathlib
 import shutil
 import textwrap
@@ -277,6 +279,178 @@ def course_of_two(generated, tmp_path):
         (root / "submitted" / student / "small").mkdir(parents=True)
         nbformat.write(nb, root / "submitted" / student / "small" / "functions.ipynb")
     return root
+
+
+# --- submissions that mean harm, and some that do not but look odd ----------------------------------------------------
+
+
+def dumped(nb):
+    return json.dumps(nb).encode()
+
+
+def changed(nb, name, **data):
+    """Change nbgrader's marks of a cell."""
+    nb = nbformat.from_dict(nb)
+    next(c for c in nb.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name).metadata.nbgrader |= data
+    return nb
+
+
+def without_marks():
+    nb = nbformat.from_dict(written())
+    for cell in nb.cells:
+        del cell.metadata["nbgrader"]
+    return nb
+
+
+def split():
+    """The solution of `square` in two cells, as JupyterLab splits one: both keep its marks; and a test copied."""
+    nb = written()
+    parts = [nbformat.from_dict(nb.cells[2]) for _ in range(2)]
+    parts[0].source, parts[1].source = "power = 2", "def square(x):\n    return x ** power"
+    nb.cells[2:3] = [*parts, nbformat.from_dict(nb.cells[3])]
+    return nb
+
+
+def own_test():
+    nb = written()
+    nb.cells.insert(2, code("assert twice(1) == 2", "my-own-test", 50))
+    return nb
+
+
+KILL = "import os, signal, json, pathlib\n"
+KILL += "def leave(name, data):\n    pathlib.Path('../../results', name).write_text(json.dumps(data))\n"
+REPORT = "leave('report.json', {'seconds': 1, 'memory': MEMORY, 'stopped': None})"
+KEEPER = "import psutil; psutil.Process().parent().parent().kill(); os.kill(os.getppid(), signal.SIGKILL)"
+
+
+def killer(memory="1", outputs="{'functions': [[], [], [], []]}", end="os.kill(os.getppid(), signal.SIGKILL)"):
+    leave = [f"leave('outputs.json', {outputs})", REPORT.replace("MEMORY", memory), end]
+    return written(square=KILL + body(*leave))
+
+
+# What they hand in, a notebook or files, each as bytes or as what makes it; their points of 3; what the status says.
+HOSTILE = {
+    "a pipe": ({"functions.ipynb": os.mkfifo}, 0, "'functions.ipynb' is not a regular file"),
+    "linked solution": ({"functions.ipynb": lambda p: p.symlink_to(SOLUTION)}, 0, "'functions.ipynb' is a link"),
+    "endless link": ({"functions.ipynb": lambda p: p.symlink_to("/dev/zero")}, 0, "'functions.ipynb' is a link"),
+    "nested JSON": ({"functions.ipynb": b"[" * 100_000}, 0, "is no notebook"),
+    "no cells": ({"functions.ipynb": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'}, 0, "is no notebook"),
+    "deep folders": ({"functions.ipynb": b"", "/".join("d" * 60) + "/x": b""}, 0, "more than 40 folders"),
+    b"e\xff\xfe": (written(), 0, "not UTF-8"),
+    "makes deep folders": (
+        written(square=f"{SQUARE.source}\nimport os\nfor i in range(3000): os.mkdir('d'); os.chdir('d')"),
+        3,
+        GRADED,
+    ),
+    "pipes for results": (
+        written(
+            square=f"{SQUARE.source}\nimport os\nfor n in 'report', 'outputs': os.mkfifo(f'../../results/{{n}}.json')"
+        ),
+        3,
+        GRADED,
+    ),
+    "huge number": (killer("10**400", end=KEEPER), 0, "was killed"),
+    "forged report": (killer(), 0, "was killed"),
+    "hidden tests": (
+        written(square=body("import glob", "assert not glob.glob('**/*.ipynb', recursive=True)")),
+        3,
+        GRADED,
+    ),
+    "stays": (
+        written(
+            square=body(
+                "import subprocess, sys",
+                "again = 'import os; os.fork() and os._exit(0); os.setsid(); os.execve(%r, [%r, %r], {})'",
+                "again %= ('/bin/sleep', 'sleep', '98764')",
+                "subprocess.run([sys.executable, '-c', again], env={})",
+            )
+        ),
+        3,
+        GRADED,
+    ),
+}
+GOOD = {
+    "good": (written(), GRADED),
+    "from a Mac": ({"functions.ipynb": b"\xef\xbb\xbf" + dumped(written()), "._functions.ipynb": b"\0\5"}, GRADED),
+    "downloaded twice": (
+        {
+            "functions (1).ipynb": dumped(changed(own_test(), "my-own-test", schema_version=9)),
+            "timestamp.txt": b"the day before",
+            "notes": lambda path: path.symlink_to("nowhere"),
+        },
+        "graded; expected functions.ipynb, found and took 'functions (1).ipynb'; left out: 'notes' is a link; "
+        "its timestamp.txt holds no time; graded as one without",
+    ),
+    "without marks": (without_marks(), "graded; its cells have lost nbgrader's marks; the tests ran at its end"),
+    "split": (changed(split(), "twice-test", grade=False, points="many"), GRADED),
+}
+SOLUTION = pathlib.Path("../../../source/small/functions.ipynb")
+
+
+@pytest.fixture(scope="module")
+def survived(generated, tmp_path_factory):
+    """The class, graded from the command line with settings of the teacher's that are to make no difference."""
+    root = shutil.copytree(generated, tmp_path_factory.mktemp("hostile") / "class [1]")
+    for student, (files, *_) in {**HOSTILE, **GOOD}.items():
+        folder = os.path.join(os.fsencode(root / "submitted"), os.fsencode(student), b"small")
+        for name, content in (files if "cells" not in files else {"functions.ipynb": dumped(files)}).items():
+            path = pathlib.Path(os.fsdecode(folder), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content) if isinstance(content, bytes) else content(path)
+    nbformat.write(written(), root / "submitted/good/too high.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONOPTIMIZE", "1")
+        patch.setenv("PYTHONSTARTUP", str(root / "source/small/tiny.py"))
+        results = grade(root, memory_limit=1e9)
+    return root, {(result.student, result.assignment): result for result in results}
+
+
+@pytest.mark.parametrize("student", [*HOSTILE, *GOOD])
+def test_every_submission_has_its_points_and_a_sentence(survived, student):
+    _, results = survived
+    *_, score, status = HOSTILE[student] if student in HOSTILE else (3, GOOD[student][1])
+    result = results[os.fsdecode(student), "small"]
+    assert (result.score, result.max_score) == (score, 3)
+    assert status in result.status and (status == result.status) == (status.startswith(GRADED))
+
+
+OUTPUTS = {
+    "too few": "{}",
+    "without a type": '{"functions": [[{"text": 1}], [], [], []]}',
+    "no list": '{"functions": [5, [], [], []]}',
+    "nested": "[" * 100_000,
+    "a huge number": '{"functions": [[{"output_type": "stream", "name": "stdout", "text": 1%s}], [], [], []]}'
+    % ("0" * 5000),
+}
+
+
+@pytest.mark.parametrize("left", OUTPUTS.values(), ids=OUTPUTS)
+def test_outputs_that_are_none_count_as_errors(tmp_path, left):
+    nbformat.write(written(), tmp_path / "functions.ipynb")
+    (status,) = submission.fill(tmp_path, submission.Ran(left.encode(), "", 1.0, 1, ()))
+    assert status.startswith("what its run left cannot be read")
+    assert [mistake.name for mistake in grading.find_mistakes(tmp_path)] == [
+        "twice-test: NotRun",
+        "square-test: NotRun",
+    ]
+
+
+def test_a_notebook_in_the_wrong_folder_is_listed(survived):
+    _, results = survived
+    status = "not graded: expected good/small/functions.ipynb, found 'good/too high.ipynb'"
+    assert results["good", ""] == Graded("good", "", 0.0, 0.0, status)
+
+
+def test_the_table_has_them_all(survived):
+    root, results = survived
+    with open(root / "class.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(results) == len(HOSTILE) + len(GOOD) + 1
+
+
+def test_nothing_of_them_is_left(survived):
+    root, _ = survived
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "98764" in (p.info["cmdline"] or ())]
+    assert not list(root.glob(".nst-grading-*"))
 
 
 @pytest.fixture
