@@ -1,12 +1,12 @@
-"""Run the notebooks of one submission under limits: the process that `grade` starts for each.
+"""Run the notebooks of one submission: the process that `keeper` starts for each.
 
-The student's code runs in the kernels this process starts. When a limit is reached they are killed, and this process
-writes down what had been done until then.
+The student's code runs in the kernels this process starts. They are killed when `keeper` says that a limit was passed,
+and this process writes down what had been done until then. The notebooks, hidden tests included, come down a pipe, and
+lie in no file that the student's code could look for.
 """
 
-import contextlib
 import json
-import pathlib
+import os
 import sys
 import threading
 import time
@@ -15,48 +15,31 @@ import time
 sys.modules["rfc3987_syntax"] = None
 
 import nbformat  # noqa: E402
-import psutil  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
+from nbclient.exceptions import CellTimeoutError  # noqa: E402
+
+from .._files import whole_file  # noqa: E402
+from .keeper import adopt_orphans, descendants, kill  # noqa: E402
 
 CELL_OUTPUT = 1_000_000  # characters a cell may leave in the notebook
+ANSWER = 30  # seconds, at most, that a kernel has to end a cell which it was told to interrupt
 
-_TOO_LONG = "the cell took too long and was interrupted; c.Execute.timeout in nbgrader_config.py allows it more seconds"
-CELL_TIMEOUT = {
-    "ename": "CellTimeoutError",
-    "evalue": _TOO_LONG,
-    "traceback": [f"CellTimeoutError: {_TOO_LONG}"],
-}
+_TOO_LONG = "the cell took more than {:.4g} s and was interrupted; c.Execute.timeout in nbgrader_config.py allows more"
 
 
-class Watch(threading.Thread):
-    """Kills whatever this process has started once a limit is reached.
+class Limit(threading.Thread):
+    """Waits for the sentence that a limit was passed; from then on kills whatever this process starts."""
 
-    Memory is what the processes occupy, not what they reserve: TensorFlow reserves much.
-    """
-
-    def __init__(self, seconds, memory):
+    def __init__(self):
         super().__init__(daemon=True)
-        self.seconds, self.memory = seconds, memory
-        self.started = time.monotonic()
-        self.peak, self.reason = 0, None
+        self.reason = None
 
     def run(self):
-        """Look ten times a second. A limit once reached holds: what is started later is killed too."""
+        """Wait for a line; none comes if the process that would send it is gone, and then all is over as well."""
+        line = os.read(0, 65536)  # not by sys.stdin, which Python could not close while a thread waits in it
+        self.reason = json.loads(line or '["Stopped", "the grading was stopped"]')
         while True:
-            processes, memory = psutil.Process().children(recursive=True), 0
-            for process in processes:
-                with contextlib.suppress(psutil.Error):  # it has just ended
-                    memory += process.memory_info().rss
-            self.peak = max(self.peak, memory)
-            if self.reason is None and memory > self.memory:
-                taken = f"the submission took more than {self.memory / 1e9:.3g} GB of memory"
-                self.reason = ("MemoryLimit", f"{taken}; --memory allows more")
-            if self.reason is None and time.monotonic() - self.started > self.seconds:
-                self.reason = ("TimeLimit", f"the submission took more than {self.seconds:.4g} s; --time allows more")
-            if self.reason is not None:
-                for process in processes:
-                    with contextlib.suppress(psutil.Error):
-                        process.kill()
+            kill(descendants)
             time.sleep(0.1)
 
 
@@ -71,7 +54,7 @@ class BoundedClient(NotebookClient):
         """Take a message of the kernel, shortened or dropped where the cell's room is used up."""
         content = msg["content"]
         if msg["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result", "error"):
-            size, room = len(repr(content)), self.room[cell_index]
+            size, room = len(json.dumps(content, default=repr)), self.room[cell_index]
             self.room[cell_index] -= size
             if size > room:
                 if msg["msg_type"] == "error":
@@ -92,33 +75,56 @@ class BoundedClient(NotebookClient):
             cell.outputs = [*outputs, error(content["ename"], content["evalue"][:1000])]
 
 
-def run(path, folder, cell_seconds, watch):
-    """Run one notebook and return it. Cells that could not be run any more hold an error that says why."""
-    nb = nbformat.read(path, as_version=4)
-    client = BoundedClient(
-        nb,
-        timeout=cell_seconds,
-        interrupt_on_timeout=True,
-        error_on_timeout=CELL_TIMEOUT,
-        raise_on_iopub_timeout=True,
-        allow_errors=True,
-        skip_cells_with_tag="",  # a test cell that a student has tagged would be skipped, and count as passed
-        store_widget_state=False,
-        shutdown_kernel="immediate",
-        resources={"metadata": {"path": str(folder)}},
-    )
-    done = 0
-    try:
-        with client.setup_kernel():
-            for cell in nb.cells:
-                client.execute_cell(cell, done)
-                done += 1
-    except Exception as problem:  # whatever it is, the cells that are done keep their points
-        name, text = watch.reason or (type(problem).__name__, str(problem)[:1000])
-        for cell in nb.cells[done:]:
-            if cell.cell_type == "code":
-                cell.outputs = [*cell.get("outputs", []), error(name, text)]
-    return nb
+def run(nb, folder, cell_seconds, limit):
+    """Run a notebook in place. Cells that could not be run hold an error that says why.
+
+    A cell that does not let itself be interrupted takes its kernel with it. The others must not pay for that: a new
+    kernel runs what went before it once more, without it, and goes on behind it.
+    """
+    cell_seconds = cell_seconds if cell_seconds and cell_seconds > 0 else None
+    too_long = _TOO_LONG.format(cell_seconds or 0)
+    stuck, done = set(), 0
+    while True:
+        client = BoundedClient(
+            nb,
+            timeout=cell_seconds,
+            iopub_timeout=min(cell_seconds or ANSWER, ANSWER),
+            startup_timeout=3600,  # the limit of the submission ends it before
+            interrupt_on_timeout=True,
+            error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": []},
+            raise_on_iopub_timeout=True,
+            allow_errors=True,
+            skip_cells_with_tag="",  # a test cell that a student has tagged would be skipped, and count as passed
+            store_widget_state=False,
+            shutdown_kernel="immediate",
+            resources={"metadata": {"path": str(folder)}},
+        )
+        index = 0
+        try:
+            with client.setup_kernel():
+                for index, cell in enumerate(nb.cells):
+                    if index in stuck or cell.cell_type != "code":
+                        continue
+                    outputs = cell.get("outputs", [])
+                    client.execute_cell(cell, index)
+                    if index < done:  # it ran before; what it gave then is what counts
+                        cell.outputs = outputs
+                    done = max(done, index + 1)
+            return
+        except CellTimeoutError:
+            if index < done:
+                nb.cells[index].outputs = outputs
+            else:
+                more = "; it did not let itself be interrupted, and its kernel was ended"
+                nb.cells[index].outputs += [error("CellTimeoutError", too_long + more)]
+            stuck.add(index)
+            done = max(done, index + 1)
+        except Exception as problem:  # whatever it is, the cells that are done keep their points
+            name, text = limit.reason or (type(problem).__name__, str(problem)[:1000])
+            break
+    for cell in nb.cells[done:]:
+        if cell.cell_type == "code":
+            cell.outputs = [*cell.get("outputs", []), error(name, text)]
 
 
 def error(name, text):
@@ -126,18 +132,20 @@ def error(name, text):
     return nbformat.v4.new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
 
 
-def main(folder, results, cell_seconds, seconds, memory):
-    """Run all notebooks of a folder; write them and a report to another."""
-    watch = Watch(seconds, memory)
-    watch.start()
-    results = pathlib.Path(results)
-    for path in sorted(pathlib.Path(folder).glob("*.ipynb")):
-        nb = run(path, folder, cell_seconds, watch)
-        # A student may print half a character, which no file can hold.
-        (results / path.name).write_bytes(nbformat.writes(nb).encode("utf-8", "replace"))
-    report = {"seconds": time.monotonic() - watch.started, "memory": watch.peak, "stopped": watch.reason}
-    (results / "report.json").write_text(json.dumps(report))
+def main():
+    """Run the notebooks of the job that comes down the pipe; write the outputs of their cells to a file."""
+    adopt_orphans()
+    job = json.loads(sys.stdin.buffer.readline())
+    limit = Limit()
+    limit.start()
+    outputs = {}
+    for name, text in job["notebooks"].items():
+        nb = nbformat.reads(text, as_version=4)
+        run(nb, job["folder"], job["cell_seconds"], limit)
+        outputs[name] = [cell.get("outputs", []) for cell in nb.cells]
+    with whole_file(job["results"]) as temporary:
+        temporary.write_text(json.dumps(outputs))
 
 
 if __name__ == "__main__":
-    main(**json.loads(sys.argv[1]))
+    main()

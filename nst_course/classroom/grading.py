@@ -9,26 +9,21 @@ import concurrent.futures
 import contextlib
 import csv
 import html
-import json
 import os
 import pathlib
 import re
-import secrets
-import shutil
-import site
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 import warnings
 from typing import NamedTuple
 
 from .._files import whole_file
 from .._text import printable
+from .intake import Refused
+from .isolation import check_bubblewrap
+from .submission import Here, errors, fill, remove_tree, run_submission
 
 GRADED = "graded"
-GRACE = 60  # seconds a submission's process has, beyond the limit, to start and to write down what was done
+TABLE = "class.csv"  # not grades.csv, which nbgrader export writes
 
 
 class Mistake(NamedTuple):
@@ -57,7 +52,8 @@ class Graded(NamedTuple):
     score, max_score : float
         Points in the gradebook, with manual ones and late penalties if there are any.
     status : str
-        "graded", or what went wrong. A submission that was stopped keeps the points it had reached.
+        "graded", perhaps with a remark behind it, or what went wrong. A submission that was stopped keeps the points it
+        had reached.
     seconds : float
         How long it ran.
     memory : int
@@ -76,45 +72,69 @@ class Graded(NamedTuple):
     mistakes: tuple = ()
 
 
-def grade(folder, *, jobs=None, time_limit=600, memory_limit=4e9, callback=None):
+def grade(
+    folder,
+    *,
+    jobs=None,
+    time_limit=600,
+    memory_limit=4e9,
+    callback=None,
+    executor=None,
+    isolate=False,
+):
     """Grade all submissions of an nbgrader course folder.
 
     Each ``submitted/<student>/<assignment>/`` is run in a process of its own, in a temporary copy. As
     ``nbgrader autograde --force`` would, this fills ``autograded/`` and ``gradebook.db``; besides, it writes
-    ``grades.csv`` and ``mistakes.html``, the commonest mistakes of the class. Submissions are not changed.
+    ``class.csv`` and ``mistakes.html``, the commonest mistakes of the class. Submissions are not changed. After Ctrl-C
+    the two hold the submissions that were done.
 
     Parameters
     ----------
     folder : str or path-like
         The course folder. Its ``nbgrader_config.py`` is obeyed; ``nbgrader generate_assignment`` has been run there.
     jobs : int, optional
-        Submissions that run at once; by default one for each processor.
+        Submissions that run at once on a machine; by default one for each processor. With an executor it only decides
+        how many processors each of them keeps busy.
     time_limit : float, optional
         Seconds a submission may run. A single cell's limit is nbgrader's ``Execute.timeout``.
     memory_limit : float, optional
         Bytes of memory the processes of a submission may occupy.
     callback : callable, optional
         Called with each submission's `Graded` and the number of submissions.
+    executor : concurrent.futures.Executor, optional
+        Where submissions are run: other processes, or the machines of a cluster, which see the course folder under the
+        same name. The gradebook is written here alone. By default they run on this machine.
+    isolate : bool, optional
+        Whether to run student code in bubblewrap, on Linux: without a network, with a machine that it can only read,
+        and without sight of the course folder, of the user's home and of other temporary files.
 
     Returns
     -------
     list of Graded
-        Sorted by student and assignment.
+        Sorted by student and assignment. Notebooks that lie where nbgrader does not look for them are in it too, with
+        an empty assignment.
 
     Raises
     ------
     FileNotFoundError
-        If the folder has no submissions or no gradebook.
+        If the folder has no submissions or no gradebook, or bubblewrap is not there.
     ModuleNotFoundError
         If nbgrader is not installed.
+    BlockingIOError
+        If the folder is being graded already.
+    OSError
+        If the gradebook cannot be read, or was deleted or changed while student code ran, or bubblewrap does not work.
     ValueError
         If a limit or the number of jobs is not positive.
 
     Notes
     -----
     Student code runs as the user who grades. Its time and memory are bounded, and it starts in a temporary folder with
-    a temporary home; but nothing keeps it from files it names by their absolute paths, or from the network. A warning
-    is given if files of the course folder have changed meanwhile.
+    a temporary home; but unless it is isolated, nothing keeps it from files it names by their absolute paths, or from
+    the network. A warning is given if files of the course folder have changed meanwhile.
+
+    A submission whose worker is lost runs again where the executor sees to that, as Dask's does, and is entered once.
     """
     jobs = os.cpu_count() if jobs is None else jobs
     for name, value in (("jobs", jobs), ("time_limit", time_limit), ("memory_limit", memory_limit)):
@@ -122,10 +142,12 @@ def grade(folder, *, jobs=None, time_limit=600, memory_limit=4e9, callback=None)
             raise ValueError(f"{name} must be above 0; found {value}.")
     from .gradebook import Course
 
+    if isolate and executor is None:
+        check_bubblewrap()
     course = Course(folder)
     submissions = course.submissions()
-    before = course.fingerprints()
     limits = {"cell_seconds": course.cell_seconds, "seconds": time_limit, "memory": memory_limit}
+    limits["threads"] = max(1, os.cpu_count() // jobs)
     graded = {}
 
     def enter(result):
@@ -133,30 +155,56 @@ def grade(folder, *, jobs=None, time_limit=600, memory_limit=4e9, callback=None)
         if callback is not None:
             callback(result, len(submissions))
 
-    with tempfile.TemporaryDirectory(prefix="nst-grading-") as temporary, _Runner(jobs, limits) as runner:
-        restored = pathlib.Path(temporary).resolve()
-        running = {}
-        for student, assignment in submissions:
-            problem = course.restore(student, assignment, restored)
-            if problem is None:
-                running[runner.submit(course.folder(restored, student, assignment))] = student, assignment
-            else:
-                enter(Graded(student, assignment, *course.enter_nothing(student, assignment), problem))
-        for run in concurrent.futures.as_completed(running):
-            student, assignment = running[run]
-            status, seconds, memory = run.result()
-            mistakes = find_mistakes(course.folder(restored, student, assignment))
-            problem = course.enter(student, assignment, restored)
-            if problem is None:
-                scores = course.scores(student, assignment)
-            else:
-                scores, status = course.enter_nothing(student, assignment), problem
-            enter(Graded(student, assignment, *scores, status, seconds, memory, mistakes))
+    def nothing(student, assignment):
+        return _attempt(course.enter_nothing, student, assignment)[0] or (0.0, 0.0)
 
-    results = [graded[submission] for submission in submissions]
-    write_grades(course.root / "grades.csv", results)
-    write_mistakes(course.root / "mistakes.html", results)
-    changed = sorted({path for path, _, _ in before ^ course.fingerprints()})
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(course.alone())
+        # Workers of an executor see the course folder, but not this machine's temporary files.
+        place = None if executor is None else course.root
+        scratch = pathlib.Path(tempfile.mkdtemp(prefix=".nst-grading-", dir=place)).resolve()
+        stack.callback(remove_tree, scratch)
+        check = stack.enter_context(course.guarded())
+        before = course.fingerprints()
+        running = {}
+        stack.callback(lambda: [run.cancel() for run in running])
+        runner = executor or stack.enter_context(Here(jobs))
+        try:
+            for student, assignment in submissions:
+                notes, problem = _attempt(course.restore, student, assignment, scratch)
+                if problem is None:
+                    restored = course.folder(scratch / "restored", student, assignment)
+                    options = {"hidden": (str(course.root),), "isolate": isolate}
+                    run = runner.submit(run_submission, str(restored), limits, **options)
+                    running[run] = student, assignment, notes, restored
+                else:
+                    check()
+                    enter(Graded(student, assignment, *nothing(student, assignment), problem))
+            for run in concurrent.futures.as_completed(running):
+                student, assignment, notes, restored = running[run]
+                seconds, memory, mistakes, scores = 0.0, 0, (), None
+                ran, problem = _attempt(run.result)
+                if problem is None:
+                    seconds, memory = ran.seconds, ran.memory
+                    status, problem = _attempt(fill, restored, ran)
+                check()
+                if problem is None:
+                    mistakes, problem = _attempt(find_mistakes, restored)
+                if problem is None:
+                    scores, problem = _attempt(course.enter, student, assignment, scratch)
+                if problem is None:
+                    problem = "; ".join([*(status or [GRADED]), *notes])
+                else:
+                    scores, mistakes = nothing(student, assignment), mistakes or ()
+                enter(Graded(student, assignment, *scores, problem, seconds, memory, mistakes))
+            check()
+            for student, problem in course.strays():
+                graded[student, problem] = Graded(student, "", 0.0, 0.0, problem)
+        except KeyboardInterrupt:
+            _write(course.root, graded)
+            raise
+        results = _write(course.root, graded)
+        changed = sorted({path for path, _, _ in before ^ course.fingerprints()})
     if changed:
         warnings.warn(
             f"Expected the submissions and sources of {course.root} to stay as they were; while student code ran, "
@@ -166,149 +214,25 @@ def grade(folder, *, jobs=None, time_limit=600, memory_limit=4e9, callback=None)
     return results
 
 
-class _Runner:
-    """Runs copies of submissions, several at once, each in its own process; kills them all when it is left."""
-
-    def __init__(self, jobs, limits):
-        import matplotlib.font_manager  # finds the fonts once, rather than in every kernel
-
-        self.fonts = list(pathlib.Path(matplotlib.get_cachedir()).glob("fontlist*.json"))
-        self.limits = limits
-        self.threads = max(1, os.cpu_count() // jobs)
-        self.pool = concurrent.futures.ThreadPoolExecutor(jobs)
-        self.token = secrets.token_hex(16)
-        self.stopped = threading.Event()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.stopped.set()
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        _kill(self.token)
-        self.pool.shutdown()
-
-    def submit(self, folder):
-        """Run a folder's notebooks when there is room; the future gives status, seconds and bytes of memory."""
-        return self.pool.submit(self._run, folder)
-
-    def _run(self, folder):
-        with tempfile.TemporaryDirectory(prefix="nst-submission-", ignore_cleanup_errors=True) as temporary:
-            # Two levels down, so that ../ and ../../ stay inside too.
-            root = pathlib.Path(temporary).resolve()
-            work, home, results = root / "class" / "submission", root / "home", root / "results"
-            shutil.copytree(folder, work, copy_function=shutil.copyfile)  # without nbgrader's write protection
-            token = f"{self.token}-{secrets.token_hex(8)}"
-            job = {"folder": str(work), "results": str(results), **self.limits}
-            results.mkdir()
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.execution", json.dumps(job)],
-                cwd=results,  # not the student's folder: Python would import its modules
-                env=self._environment(home, token),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            try:
-                process.wait(0 if self.stopped.is_set() else self.limits["seconds"] + GRACE)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                process.kill()
-                _kill(token)
-                process.wait()
-            return _take(folder, results, _outside(root, work, home))
-
-    def _environment(self, home, token):
-        """Make the environment of a submission: a home and settings of its own, and a share of the processors."""
-        from jupyter_core.paths import jupyter_data_dir
-
-        for name in ("tmp", "matplotlib"):
-            (home / f".{name}").mkdir(parents=True)
-        for fonts in self.fonts:
-            shutil.copy(fonts, home / ".matplotlib")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-        threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-        return {
-            **environment,
-            **dict.fromkeys(threads, str(self.threads)),
-            "HOME": str(home),
-            "TMPDIR": str(home / ".tmp"),
-            "IPYTHONDIR": str(home / ".ipython"),
-            "MPLCONFIGDIR": str(home / ".matplotlib"),
-            # Packages and kernels the user has installed in the real home.
-            "PYTHONUSERBASE": site.getuserbase(),
-            "JUPYTER_PATH": os.pathsep.join(filter(None, [os.environ.get("JUPYTER_PATH"), jupyter_data_dir()])),
-            "NBGRADER_EXECUTION": "autograde",  # as nbgrader sets it
-            "NST_COURSE_GRADING": token,
-        }
+def _write(root, graded):
+    """Write the table and the page of what is graded; return it, sorted."""
+    results = [graded[key] for key in sorted(graded)]
+    write_grades(root / TABLE, results)
+    write_mistakes(root / "mistakes.html", results)
+    return results
 
 
-def _kill(token):
-    """Kill every process whose environment has a token that begins like this, also those that left their parents."""
-    import psutil
-
-    for _ in range(100):  # they may start others meanwhile
-        found = False
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):  # another user's, or just ended
-                carries = process.environ().get("NST_COURSE_GRADING", "").startswith(token)
-                if carries and process.status() != psutil.STATUS_ZOMBIE:
-                    process.kill()
-                    found = True
-        if not found:
-            return
-        time.sleep(0.05)
-
-
-def _outside(root, work, home):
-    """List what a submission left outside its folder, where its relative paths or ~ reach."""
-    expected = {work, work.parent, home, root / "results"}
-    found = {*root.iterdir(), *work.parent.iterdir()} - expected
-    # Programs keep their settings in files that begin with a dot.
-    return [f"~/{path.name}" for path in home.iterdir() if not path.name.startswith(".")] + [
-        os.path.relpath(path, work) for path in sorted(found)
-    ]
-
-
-def _take(folder, results, outside):
-    """Put the notebooks that were run in the place of those that were to be; return status, seconds and memory."""
-    import nbformat
+def _attempt(function, *args):
+    """Return what a function returns, and None; or None, and in a sentence what went wrong with this submission."""
+    from .gradebook import GradebookError
 
     try:
-        report = json.loads((results / "report.json").read_text())
-        seconds, memory, stopped = float(report["seconds"]), int(report["memory"]), report["stopped"]
-        status = [str(stopped[1])] if stopped else []
-    except Exception:  # not written, or not by us
-        seconds, memory, status = 0.0, 0, ["the process that ran it was killed"]
-    for path in folder.glob("*.ipynb"):
-        try:
-            nb = nbformat.read(results / path.name, as_version=4)
-        except Exception as problem:
-            nb = nbformat.read(path, as_version=4)
-            status = status or [f"the notebook that was run cannot be read: {problem}"[:200]]
-            for cell in nb.cells:
-                if cell.cell_type == "code":
-                    cell.outputs = [nbformat.v4.new_output("error", ename="NotRun", evalue=status[0])]
-        path.unlink()
-        nbformat.write(nb, path)
-        names = {name for _, name, _ in _errors(nb.cells)}
-        if "DeadKernelError" in names and not status:
-            status.append("its kernel ended early")
-        if "CellTimeoutError" in names:
-            status.append("a cell was interrupted; c.Execute.timeout in nbgrader_config.py allows it more seconds")
-    if outside:
-        status.append(f"it wrote outside its folder: {', '.join(outside[:5])}")
-    return "; ".join(status) or GRADED, seconds, memory
-
-
-def _errors(cells):
-    """Give (cell, kind, text) of every error in the outputs of cells."""
-    for cell in cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":  # a kernel may send any value
-                yield cell, str(output.get("ename")), str(output.get("evalue"))
+        return function(*args), None
+    except GradebookError:
+        raise
+    except Exception as error:  # whatever it is, it is this submission's, and the others go on
+        text = str(error).strip().splitlines()[:1] or [""]
+        return None, text[0][:300] if isinstance(error, Refused) else f"{type(error).__name__}: {text[0][:200]}"
 
 
 def find_mistakes(folder):
@@ -329,7 +253,7 @@ def find_mistakes(folder):
     mistakes = {}
     for path in sorted(pathlib.Path(folder).glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
-        for cell, kind, text in _errors(c for c in cells if c.metadata.get("nbgrader", {}).get("grade")):
+        for cell, kind, text in errors(c for c in cells if c.metadata.get("nbgrader", {}).get("grade")):
             first, _, rest = text.partition("\n")
             if kind == "CheckError" and re.fullmatch(r"\w{1,80}: [\w./+-]{1,160}", first):
                 mistake = Mistake(first, rest[:1000])

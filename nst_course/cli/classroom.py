@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from ..startup import start_tensorflow
-from .common import count
+from .common import add_dask, count, ended_by_signals, executor
 from .terminal import say
 
 
@@ -122,27 +122,42 @@ def add_grade(verb):
     sub.add_argument("--jobs", type=count, metavar="N", help="submissions that run at once (one per processor)")
     sub.add_argument("--time", type=float, default=600, metavar="S", help="seconds for a submission (%(default)s)")
     sub.add_argument("--memory", type=float, default=4, metavar="GB", help="memory for a submission (%(default)s)")
+    sub.add_argument(
+        "--isolate",
+        action="store_true",
+        help="run student code in bubblewrap (Linux): no network, nothing to write to but its own folder",
+    )
+    add_dask(sub, "grade")
 
 
 def _grade(args):
     from tqdm import tqdm
 
     from .._text import printable
-    from ..classroom.grading import grade
+    from ..classroom.gradebook import Course
+    from ..classroom.grading import TABLE, grade
 
-    with tqdm(unit="submission", desc="Grading") as bar:
+    folder, done = pathlib.Path(args.folder).resolve(), []
+    options = {"time_limit": args.time, "memory_limit": args.memory * 1e9, "isolate": args.isolate}
+    total = len(Course(folder).submissions())
+    # Whoever ends this with a signal gets the table too, and no process of a student's is left.
+    with executor(args.dask) as workers, ended_by_signals(), tqdm(total=total, unit=" submissions", leave=False) as bar:
 
         def callback(result, total):
-            bar.total = total
+            done.append(result)
             bar.update()
 
-        limits = {"time_limit": args.time, "memory_limit": args.memory * 1e9}
-        results = grade(args.folder, jobs=args.jobs, **limits, callback=callback)
+        bar.set_description("Grading")
+        try:
+            results = grade(folder, jobs=args.jobs, executor=workers, callback=callback, **options)
+        except KeyboardInterrupt:
+            bar.close()
+            say(f"Graded before it was interrupted: {len(done)} of {total}. Table: {folder / TABLE}")
+            raise
     names = [printable(f"{result.student} {result.assignment}") for result in results]
     width = max(map(len, names))
     for name, result in zip(names, results):
         say(f"{name:{width}}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {result.status}")
-    folder = pathlib.Path(args.folder).resolve()
-    say(f"Table: {folder / 'grades.csv'}")
+    say(f"Table: {folder / TABLE}")
     say(f"Mistakes: {folder / 'mistakes.html'}")
     return 0

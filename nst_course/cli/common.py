@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import io
 import pathlib
+import signal
+import threading
 
 from .terminal import say
 
@@ -27,12 +29,12 @@ def check_new(outputs, pictures):
         seen.add(output)
 
 
-def add_dask(sub):
+def add_dask(sub, verb="paint"):
     """Add the option `--dask`."""
     sub.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="paint on the workers of this dask cluster, which see the same files, such as tcp://10.0.0.1:8786",
+        help=f"{verb} on the workers of this dask cluster, which see the same files, such as tcp://10.0.0.1:8786",
     )
 
 
@@ -41,6 +43,20 @@ def executor(address):
     from ..many import dask_executor
 
     return contextlib.nullcontext() if address is None else dask_executor(address)
+
+
+@contextlib.contextmanager
+def ended_by_signals():
+    """Take the signals that end a process for Ctrl-C: what is running ends in order."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread decide about signals
+        numbers = []
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def picture_bar(outputs):

@@ -1,10 +1,18 @@
 """A class of misbehaving submissions, of an assignment so small that TensorFlow is not needed."""
 
+import contextlib
 import csv
+import json
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import textwrap
 import time
+import types
 
 import nbformat
 import psutil
@@ -18,7 +26,8 @@ from nbgrader.plugins import CsvExportPlugin
 from traitlets.config import Config
 
 from nst_course import cli
-from nst_course.classroom import grading
+from nst_course.classroom import execution, grading, isolation, keeper, submission
+from nst_course.classroom.gradebook import Course
 from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -148,7 +157,7 @@ def generated(tmp_path_factory):
     source.mkdir(parents=True)
     nbformat.write(written(), source / "functions.ipynb")
     (source / "tiny.py").write_text(CHECKS)
-    settings = (PROJECT / "notebooks/assignment/nbgrader_config.py").read_text()
+    settings = (PROJECT / "notebooks/instructor/nbgrader_config.py").read_text()
     (root / "nbgrader_config.py").write_text(f"{settings}\nc.Execute.timeout = 10\n")
     nbgrader(root, "generate_assignment", "small")
     return root
@@ -228,7 +237,7 @@ def test_page_of_mistakes(graded, course):
 
 
 def test_table(graded, course):
-    with open(course / "grades.csv", newline="") as file:
+    with open(course / "class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(graded)
     by_student = {row["student"]: row for row in rows if row["assignment"] == "small"}
@@ -279,28 +288,376 @@ def course_of_two(generated, tmp_path):
     return root
 
 
+# --- submissions that mean harm, and some that do not but look odd ----------------------------------------------------
+
+
+def dumped(nb):
+    return json.dumps(nb).encode()
+
+
+def changed(nb, name, **data):
+    """Change nbgrader's marks of a cell."""
+    nb = nbformat.from_dict(nb)
+    next(c for c in nb.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name).metadata.nbgrader |= data
+    return nb
+
+
+def without_marks():
+    """One test as it was handed out; the other, which is to run where the function is known, changed."""
+    nb = nbformat.from_dict(written())
+    for cell in nb.cells:
+        del cell.metadata["nbgrader"]
+    nb.cells[3].source = "square(3)"
+    return nb
+
+
+def split():
+    """The solution of `square` in two cells, as JupyterLab splits one: both keep its marks; and a test copied."""
+    nb = written()
+    parts = [nbformat.from_dict(nb.cells[2]) for _ in range(2)]
+    parts[0].source, parts[1].source = "power = 2", "def square(x):\n    return x ** power"
+    nb.cells[2:3] = [*parts, nbformat.from_dict(nb.cells[3])]
+    return nb
+
+
+def own_test():
+    nb = written()
+    nb.cells.insert(2, code("assert twice(1) == 2", "my-own-test", 50))
+    return nb
+
+
+KILL = "import os, signal, json, pathlib\n"
+KILL += "def leave(name, data):\n    pathlib.Path('../../results', name).write_text(json.dumps(data))\n"
+REPORT = "leave('report.json', {'seconds': 1, 'memory': MEMORY, 'stopped': None})"
+KEEPER = "import psutil; psutil.Process().parent().parent().kill(); os.kill(os.getppid(), signal.SIGKILL)"
+
+
+def killer(memory="1", outputs="{'functions': [[], [], [], []]}", end="os.kill(os.getppid(), signal.SIGKILL)"):
+    leave = [f"leave('outputs.json', {outputs})", REPORT.replace("MEMORY", memory), end]
+    return written(square=KILL + body(*leave))
+
+
+PIPES_AND_FOLDERS = """
+import glob, os
+assert not glob.glob("**/*.ipynb", recursive=True), "the hidden tests"
+for n in "report", "outputs":
+    os.mkfifo(f"../../results/{n}.json")
+for i in range(3000):
+    os.mkdir("d"); os.chdir("d")
+"""
+
+# What they hand in, a notebook or files, each as bytes or as what makes it; their points of 3; what the status says.
+HOSTILE = {
+    "a pipe": ({"functions.ipynb": os.mkfifo}, 0, "'functions.ipynb' is not a regular file"),
+    "linked solution": ({"functions.ipynb": lambda p: p.symlink_to(SOLUTION)}, 0, "'functions.ipynb' is a link"),
+    "endless link": ({"functions.ipynb": lambda p: p.symlink_to("/dev/zero")}, 0, "'functions.ipynb' is a link"),
+    "nested JSON": ({"functions.ipynb": b"[" * 100_000}, 0, "is no notebook"),
+    "no cells": ({"functions.ipynb": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'}, 0, "is no notebook"),
+    "deep folders": ({"functions.ipynb": b"", "/".join("d" * 60) + "/x": b""}, 0, "more than 40 folders"),
+    b"e\xff\xfe": (written(), 0, "not UTF-8"),
+    "many cells": (
+        {"functions.ipynb": dumped(notebook() | {"cells": [TWICE] * 5001})},
+        0,
+        "has 5001 cells; expected at most 5000",
+    ),
+    "pipes and folders": (written(square=SQUARE.source + PIPES_AND_FOLDERS), 3, GRADED),
+    "huge number": (killer("10**400", end=KEEPER), 0, "was killed"),
+    "forged report": (killer(), 0, "was killed"),
+    "stays": (
+        written(
+            square=body(
+                "import subprocess, sys",
+                "again = 'import os; os.fork() and os._exit(0); os.setsid(); os.execve(%r, [%r, %r], {})'",
+                "again %= ('/bin/sleep', 'sleep', '98764')",
+                "subprocess.run([sys.executable, '-c', again], env={})",
+            )
+        ),
+        3,
+        GRADED,
+    ),
+}
+GOOD = {
+    "good": (written(), GRADED),
+    "from a Mac": ({"functions.ipynb": b"\xef\xbb\xbf" + dumped(written()), "._functions.ipynb": b"\0\5"}, GRADED),
+    "downloaded twice": (
+        {
+            "functions (1).ipynb": dumped(changed(own_test(), "my-own-test", schema_version=9)),
+            "timestamp.txt": b"the day before",
+            "notes": lambda path: path.symlink_to("nowhere"),
+        },
+        "graded; expected functions.ipynb, found and took 'functions (1).ipynb'; left out: 'notes' is a link; "
+        "its timestamp.txt holds no time; graded as one without",
+    ),
+    "without marks": (
+        without_marks(),
+        "graded; its cells have lost nbgrader's marks; tests were put behind what they test, or at the end",
+    ),
+    "split": (changed(split(), "twice-test", grade=False, points="many"), GRADED),
+}
+SOLUTION = pathlib.Path("../../../source/small/functions.ipynb")
+
+
+@pytest.fixture(scope="module")
+def survived(generated, tmp_path_factory):
+    """The class, graded from the command line with settings of the teacher's that are to make no difference."""
+    root = shutil.copytree(generated, tmp_path_factory.mktemp("hostile") / "class [1]")
+    for student, (files, *_) in {**HOSTILE, **GOOD}.items():
+        folder = os.path.join(os.fsencode(root / "submitted"), os.fsencode(student), b"small")
+        for name, content in (files if "cells" not in files else {"functions.ipynb": dumped(files)}).items():
+            path = pathlib.Path(os.fsdecode(folder), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content) if isinstance(content, bytes) else content(path)
+    nbformat.write(written(), root / "submitted/good/too high.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONOPTIMIZE", "1")
+        patch.setenv("PYTHONSTARTUP", str(root / "source/small/tiny.py"))
+        results = grade(root, memory_limit=1e9)
+    return root, {(result.student, result.assignment): result for result in results}
+
+
+@pytest.mark.parametrize("student", [*HOSTILE, *GOOD])
+def test_every_submission_has_its_points_and_a_sentence(survived, student):
+    _, results = survived
+    *_, score, status = HOSTILE[student] if student in HOSTILE else (3, GOOD[student][1])
+    result = results[os.fsdecode(student), "small"]
+    assert (result.score, result.max_score) == (score, 3)
+    assert status in result.status and (status == result.status) == (status.startswith(GRADED))
+
+
+OUTPUTS = {
+    "too few": "{}",
+    "without a type": '{"functions": [[{"text": 1}], [], [], []]}',
+    "no list": '{"functions": [5, [], [], []]}',
+    "nested": "[" * 100_000,
+    "a huge number": '{"functions": [[{"output_type": "stream", "name": "stdout", "text": 1%s}], [], [], []]}'
+    % ("0" * 5000),
+}
+
+
+@pytest.mark.parametrize("left", OUTPUTS.values(), ids=OUTPUTS)
+def test_outputs_that_are_none_count_as_errors(tmp_path, left):
+    nbformat.write(written(), tmp_path / "functions.ipynb")
+    (status,) = submission.fill(tmp_path, submission.Ran(left.encode(), "", 1.0, 1, ()))
+    assert status.startswith("what its run left cannot be read")
+    assert [mistake.name for mistake in grading.find_mistakes(tmp_path)] == [
+        "twice-test: NotRun",
+        "square-test: NotRun",
+    ]
+
+
+def test_a_notebook_in_the_wrong_folder_is_listed(survived):
+    _, results = survived
+    status = "not graded: expected good/small/functions.ipynb, found 'good/too high.ipynb'"
+    assert results["good", ""] == Graded("good", "", 0.0, 0.0, status)
+
+
+def test_the_table_has_them_all(survived):
+    root, results = survived
+    with open(root / "class.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(results) == len(HOSTILE) + len(GOOD) + 1
+
+
+def test_nothing_of_them_is_left(survived):
+    root, _ = survived
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "98764" in (p.info["cmdline"] or ())]
+    assert not list(root.glob(".nst-grading-*"))
+
+
 @pytest.fixture
 def endless(tmp_path):
     nbformat.write(notebook(code("while True: pass"), TESTS[0]), tmp_path / "endless.ipynb")
     return tmp_path
 
 
+LIMITS = {"cell_seconds": 100, "seconds": 100, "memory": 1e9, "threads": 1}
+
+
 def test_time_limit(endless):
-    with grading._Runner(1, {"cell_seconds": 100, "seconds": 3, "memory": 1e9}) as runner:
-        status, seconds, _ = runner.submit(endless).result()
-    assert status == "the submission took more than 3 s; --time allows more" and seconds >= 3
+    ran = submission.run_submission(endless, {**LIMITS, "seconds": 3})
+    assert submission.fill(endless, ran) == ["the submission took more than 3 s; --time allows more"]
+    assert ran.seconds >= 3
     assert [mistake.name for mistake in grading.find_mistakes(endless)] == ["twice-test: TimeLimit"]
 
 
 def test_an_interrupted_grading_stops_what_runs(endless):
     with pytest.raises(KeyboardInterrupt):
-        with grading._Runner(1, {"cell_seconds": 100, "seconds": 100, "memory": 1e9}) as runner:
-            future, waiting = runner.submit(endless), runner.submit(endless)
+        with submission.Here(1) as runner:
+            future, waiting = (runner.submit(submission.run_submission, endless, LIMITS) for _ in range(2))
             while not [p for p in psutil.Process().children(recursive=True) if "ipykernel_launcher" in p.cmdline()]:
                 time.sleep(0.1)
             raise KeyboardInterrupt
-    assert future.result()[0] == "the process that ran it was killed" and waiting.cancelled()
+    assert future.result().outputs is None and waiting.cancelled()
     assert not psutil.Process().children()
+
+
+def test_a_cell_that_cannot_be_interrupted_costs_no_other(tmp_path):
+    stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+    nb = notebook(code("print('once')\nmade = 5"), code(stubborn), code("made + 1"))
+    execution.run(nb, tmp_path, 2, types.SimpleNamespace(reason=None))
+    first, second, third = (cell.outputs for cell in nb.cells)
+    assert [output.text for output in first] == ["once\n"]
+    assert second[-1].ename == "CellTimeoutError" and "more than 2 s and was interrupted" in second[-1].evalue
+    assert [output.data["text/plain"] for output in third] == ["6"]
+
+
+@pytest.mark.parametrize(
+    "seconds, memory, processes, name",
+    [(9, 1, 1, None), (11, 1, 1, "Time"), (1, 101, 1, "Memory"), (1, 1, 999, "Process")],
+)
+def test_every_limit_has_its_sentence(seconds, memory, processes, name):
+    found = keeper.exceeded({"seconds": 10, "memory": 100}, seconds, memory, processes)
+    assert (found and found[0]) == (name and f"{name}Limit")
+
+
+def test_the_settings_of_the_teacher_do_not_reach_a_submission(tmp_path, monkeypatch):
+    names = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "NST_COURSE_WEIGHTS", "SECRET_TOKEN", "KERAS_BACKEND"]
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    environment = submission._environment(tmp_path, "token", 1)
+    assert not set(names) & set(environment) and environment["PATH"] == os.environ["PATH"]
+
+
+def handed_in(generated, root, **notebooks):
+    """A course folder with these submissions."""
+    shutil.copytree(generated, root)
+    for student, nb in notebooks.items():
+        (root / "submitted" / student / "small").mkdir(parents=True)
+        nbformat.write(nb, root / "submitted" / student / "small" / "functions.ipynb")
+    return root
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files, which says whose the processes of a submission are."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def marked(temporary):
+    """The processes of this test's submissions."""
+    found = []
+    for process in keeper.carriers(""):
+        with contextlib.suppress(psutil.Error):
+            if process.environ()["HOME"].startswith(str(temporary)):
+                found.append(process)
+    return found
+
+
+def wait(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_grading_that_is_ended_leaves_nothing_running(generated, tmp_path, temporary, name):
+    root = handed_in(generated, tmp_path / "class", done=written(), endless=written(body("while True: pass")))
+    command = [sys.executable, "-c", "import sys; from nst_course.cli import main; sys.exit(main(sys.argv[1:]))"]
+    grader = subprocess.Popen(
+        [*command, "grade", str(root), "--jobs", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    wait(lambda: (root / "autograded/done").exists() and len(marked(temporary)) > 2)
+    grader.send_signal(getattr(signal, name))
+    printed, _ = grader.communicate(timeout=60)
+    wait(lambda: not marked(temporary))
+    wait(lambda: not list(temporary.glob("nst-submission-*")))
+    if name == "SIGTERM":
+        assert grader.returncode == 130 and "Graded before it was interrupted: 1 of 2." in printed
+        assert [row.split(",")[0] for row in (root / "class.csv").read_text().splitlines()] == ["student", "done"]
+        assert not list(temporary.iterdir())
+
+
+def test_a_class_is_graded_by_one_at_a_time(course_of_two):
+    with Course(course_of_two).alone():
+        with pytest.raises(BlockingIOError, match="Wait for its end"):
+            grade(course_of_two)
+
+
+def test_a_gradebook_that_a_submission_deletes_is_an_error(generated, tmp_path, capsys):
+    root = tmp_path / "class"
+    path = str(root / "gradebook.db")
+    handed_in(generated, root, spoiler=written(square=f"{SQUARE.source}\nimport os\nos.remove({path!r})"))
+    before = (root / "gradebook.db").read_bytes()
+    assert cli.main(["grade", str(root)]) == 1
+    assert "was deleted or changed" in capsys.readouterr().err
+    assert (root / "gradebook.db").read_bytes() == before
+
+
+def test_a_gradebook_that_is_none(generated, tmp_path, capsys):
+    root = handed_in(generated, tmp_path / "class", one=written())
+    (root / "gradebook.db").write_bytes(b"no database, but long enough to be looked at" * 100)
+    assert cli.main(["grade", str(root)]) == 1
+    assert "cannot be read as one" in capsys.readouterr().err
+
+
+def test_a_worker_killed_in_the_middle_grades_nobody_twice(generated, tmp_path, temporary):
+    from distributed import LocalCluster
+
+    from nst_course import dask_executor
+
+    slow = written(square=f"{SQUARE.source}\nimport time\ntime.sleep(1)")
+    root = handed_in(generated, tmp_path / "class", **{name: slow for name in "abc"})
+    seen = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+
+        def callback(result, total):
+            if not seen:
+                os.kill(victim, signal.SIGKILL)
+            seen.append(result)
+
+        with dask_executor(cluster.scheduler_address) as executor:
+            results = grade(root, executor=executor, callback=callback)
+    assert sorted(seen) == results and [result[:5] for result in results] == [
+        (name, "small", 3, 3, GRADED) for name in "abc"
+    ]
+    wait(lambda: not marked(temporary))
+    assert not list(root.glob(".nst-grading-*"))
+
+
+@pytest.fixture
+def bubblewrap():
+    try:
+        isolation.check_bubblewrap()
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+def test_an_isolated_submission_sees_and_changes_nothing_else(bubblewrap, generated, tmp_path, temporary):
+    root = tmp_path / "class"
+    looks = body(
+        "import os, socket, sys",
+        "assert [name for _, name in socket.if_nameindex()] == ['lo']",
+        f"assert not os.path.exists({str(root)!r}) or not os.listdir({str(root)!r})",
+        "assert [name for name in os.listdir('/proc') if name.isdigit() and int(name) < 100]",
+        "for folder in '/', '/usr', sys.prefix:",
+        "    try:",
+        "        open(os.path.join(folder, 'new'), 'w').close()",
+        "        raise AssertionError(folder)",
+        "    except OSError: pass",
+        "open('mine', 'w').close()",
+    )
+    handed_in(generated, root, looks=written(square=looks), good=written())
+    results = grade(root, isolate=True)
+    assert [(result.student, result.score, result.mistakes) for result in results] == [
+        ("good", 3, ()),
+        ("looks", 3, ()),
+    ]
+    wait(lambda: not marked(temporary))
+
+
+def test_isolation_asks_for_bubblewrap(course_of_two, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert cli.main(["grade", str(course_of_two), "--isolate"]) == 1
+    assert "apt install bubblewrap" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["jobs", "time_limit", "memory_limit"])
