@@ -515,7 +515,7 @@ def _npy():
         (_zipped(vgg19__data_pkl=b"\x80\x02", vgg19__data__0=b"1234"), "is a PyTorch file"),
         (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + b"\x80\x02}" * 99, "is a PyTorch file"),
         (pickle.dumps({"conv1_1": 1}), "is a Python pickle"),
-        (gzip.compress(b"MATLAB 5.0"), "is packed by gzip. Unpack it first"),
+        (gzip.compress(b"MATLAB 5.0", mtime=0), "is packed by gzip. Unpack it first"),
         (_zipped(a_txt=b"a"), "is a ZIP archive of 1 file. Unpack it first"),
         (_zipped(a_mat=b"a", b_mat=b"b"), "is a ZIP archive of 2 files. Unpack it first"),
     ],
