@@ -85,8 +85,7 @@ class Course:
             except OSError as error:
                 if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
                     raise BlockingIOError(
-                        error.errno,
-                        f"Expected to grade {self.root} alone; another nst-course grade is at it. Wait for its end",
+                        f"Expected to grade {self.root} alone; another nst-course grade is at it. Wait for its end."
                     ) from None
             for path in self.root.glob(".nst-grading-*"):  # left by one that was killed
                 remove_tree(path)

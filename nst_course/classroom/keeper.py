@@ -43,7 +43,8 @@ def carriers(token):
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # another user's, or just ended
-            if process.pid != os.getpid() and process.environ().get(TOKEN, "").startswith(token) and _runs(process):
+            carried = process.environ().get(TOKEN)
+            if carried and carried.startswith(token) and process.pid != os.getpid() and _runs(process):
                 found.append(process)
     return found
 

@@ -5,8 +5,12 @@ import json
 import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 import textwrap
 import time
+import types
 
 import nbformat
 import psutil
@@ -20,7 +24,8 @@ from nbgrader.plugins import CsvExportPlugin
 from traitlets.config import Config
 
 from nst_course import cli
-from nst_course.classroom import grading, submission
+from nst_course.classroom import execution, grading, isolation, keeper, submission
+from nst_course.classroom.gradebook import Course
 from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -478,6 +483,153 @@ def test_an_interrupted_grading_stops_what_runs(endless):
             raise KeyboardInterrupt
     assert future.result().outputs is None and waiting.cancelled()
     assert not psutil.Process().children()
+
+
+def test_a_cell_that_cannot_be_interrupted_costs_no_other(tmp_path):
+    stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+    nb = notebook(code("print('once')\nmade = 5"), code(stubborn), code("made + 1"))
+    execution.run(nb, tmp_path, 2, types.SimpleNamespace(reason=None))
+    first, second, third = (cell.outputs for cell in nb.cells)
+    assert [output.text for output in first] == ["once\n"]
+    assert second[-1].ename == "CellTimeoutError" and "more than 2 s and was interrupted" in second[-1].evalue
+    assert [output.data["text/plain"] for output in third] == ["6"]
+
+
+def test_the_settings_of_the_teacher_do_not_reach_a_submission(tmp_path, monkeypatch):
+    names = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "NST_COURSE_WEIGHTS", "SECRET_TOKEN", "KERAS_BACKEND"]
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    environment = submission._environment(tmp_path, "token", 1)
+    assert not set(names) & set(environment) and environment["PATH"] == os.environ["PATH"]
+
+
+def handed_in(generated, root, **notebooks):
+    """A course folder with these submissions."""
+    shutil.copytree(generated, root)
+    for student, nb in notebooks.items():
+        (root / "submitted" / student / "small").mkdir(parents=True)
+        nbformat.write(nb, root / "submitted" / student / "small" / "functions.ipynb")
+    return root
+
+
+def marked():
+    """The processes of submissions that run on this machine."""
+    return keeper.carriers("")
+
+
+def wait(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_grading_that_is_ended_leaves_nothing_running(generated, tmp_path, name):
+    root = handed_in(generated, tmp_path / "class", done=written(), endless=written(body("while True: pass")))
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-c", "import sys; from nst_course.cli import main; sys.exit(main(sys.argv[1:]))"]
+    grader = subprocess.Popen(
+        [*command, "grade", str(root), "--jobs", "1"],
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    wait(lambda: (root / "autograded/done").exists() and len(marked()) > 2)
+    grader.send_signal(getattr(signal, name))
+    printed, _ = grader.communicate(timeout=60)
+    wait(lambda: not marked())
+    wait(lambda: not list((tmp_path / "temporary").glob("nst-submission-*")))
+    if name == "SIGTERM":
+        assert grader.returncode == 130 and "Graded before it was interrupted: 1 of 2." in printed
+        assert [row.split(",")[0] for row in (root / "class.csv").read_text().splitlines()] == ["student", "done"]
+        assert not list((tmp_path / "temporary").glob(".nst*"))
+
+
+def test_a_class_is_graded_by_one_at_a_time(course_of_two):
+    with Course(course_of_two).alone():
+        with pytest.raises(BlockingIOError, match="Wait for its end"):
+            grade(course_of_two)
+
+
+def test_a_gradebook_that_a_submission_deletes_is_an_error(generated, tmp_path, capsys):
+    root = tmp_path / "class"
+    path = str(root / "gradebook.db")
+    handed_in(generated, root, spoiler=written(square=f"{SQUARE.source}\nimport os\nos.remove({path!r})"))
+    before = (root / "gradebook.db").read_bytes()
+    assert cli.main(["grade", str(root)]) == 1
+    assert "was deleted or changed" in capsys.readouterr().err
+    assert (root / "gradebook.db").read_bytes() == before
+
+
+def test_a_gradebook_that_is_none(generated, tmp_path, capsys):
+    root = handed_in(generated, tmp_path / "class", one=written())
+    (root / "gradebook.db").write_bytes(b"no database, but long enough to be looked at" * 100)
+    assert cli.main(["grade", str(root)]) == 1
+    assert "cannot be read as one" in capsys.readouterr().err
+
+
+def test_a_worker_killed_in_the_middle_grades_nobody_twice(generated, tmp_path):
+    from distributed import LocalCluster
+
+    from nst_course import dask_executor
+
+    slow = written(square=f"{SQUARE.source}\nimport time\ntime.sleep(2)")
+    root = handed_in(generated, tmp_path / "class", **{name: slow for name in "abcd"})
+    seen = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+
+        def callback(result, total):
+            if not seen:
+                os.kill(victim, signal.SIGKILL)
+            seen.append(result)
+
+        with dask_executor(cluster.scheduler_address) as executor:
+            results = grade(root, executor=executor, callback=callback)
+    assert sorted(seen) == results and [result[:5] for result in results] == [
+        (name, "small", 3, 3, GRADED) for name in "abcd"
+    ]
+    assert not marked() and not list(root.glob(".nst-grading-*"))
+
+
+@pytest.fixture
+def bubblewrap():
+    try:
+        isolation.check_bubblewrap()
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+def test_an_isolated_submission_sees_and_changes_nothing_else(bubblewrap, generated, tmp_path):
+    root = tmp_path / "class"
+    looks = body(
+        "import os, socket, sys",
+        "assert [name for _, name in socket.if_nameindex()] == ['lo']",
+        f"assert not os.path.exists({str(root)!r}) or not os.listdir({str(root)!r})",
+        "assert [name for name in os.listdir('/proc') if name.isdigit() and int(name) < 100]",
+        "for folder in '/', '/usr', sys.prefix, os.path.expanduser('~/../..'):",
+        "    try:",
+        "        open(os.path.join(folder, 'new'), 'w').close()",
+        "        assert folder.startswith('/tmp/nst-submission') or '..' in folder, folder",
+        "    except OSError: pass",
+        "open('mine', 'w').close()",
+    )
+    handed_in(generated, root, looks=written(square=looks), good=written())
+    results = grade(root, isolate=True)
+    assert [(result.student, result.score, result.mistakes) for result in results] == [
+        ("good", 3, ()),
+        ("looks", 3, ()),
+    ]
+    assert not marked()
+
+
+def test_isolation_asks_for_bubblewrap(course_of_two, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert cli.main(["grade", str(course_of_two), "--isolate"]) == 1
+    assert "apt install bubblewrap" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["jobs", "time_limit", "memory_limit"])
