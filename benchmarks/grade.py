@@ -16,7 +16,7 @@ import time
 
 from nbgrader.api import Gradebook
 
-ASSIGNMENT = pathlib.Path(__file__).parent.parent / "notebooks" / "assignment"
+ASSIGNMENT = pathlib.Path(__file__).parent.parent / "notebooks" / "instructor"
 NBGRADER = ("-m", "nbgrader")
 NST_COURSE = ("-c", "import sys, nst_course.cli; sys.exit(nst_course.cli.main())")
 DEMAND = 0.7

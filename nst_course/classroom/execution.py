@@ -89,6 +89,7 @@ def run(nb, folder, cell_seconds, limit):
             nb,
             timeout=cell_seconds,
             iopub_timeout=min(cell_seconds or ANSWER, ANSWER),
+            startup_timeout=3600,  # the limit of the submission ends it before
             interrupt_on_timeout=True,
             error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": []},
             raise_on_iopub_timeout=True,

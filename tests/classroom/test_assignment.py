@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-ASSIGNMENT = pathlib.Path(__file__).parents[2] / "notebooks" / "assignment"
+ASSIGNMENT = pathlib.Path(__file__).parents[2] / "notebooks" / "instructor"
 SOLVED = ASSIGNMENT / "art_generation_assignment.ipynb"
 STUDENT = ASSIGNMENT.parent / "student" / SOLVED.name
 

@@ -155,7 +155,7 @@ def generated(tmp_path_factory):
     source.mkdir(parents=True)
     nbformat.write(written(), source / "functions.ipynb")
     (source / "tiny.py").write_text(CHECKS)
-    settings = (PROJECT / "notebooks/assignment/nbgrader_config.py").read_text()
+    settings = (PROJECT / "notebooks/instructor/nbgrader_config.py").read_text()
     (root / "nbgrader_config.py").write_text(f"{settings}\nc.Execute.timeout = 10\n")
     nbgrader(root, "generate_assignment", "small")
     return root
