@@ -192,7 +192,9 @@ class Course:
         directories = {"submitted_directory": scratch / "taken", "autograded_directory": scratch / "restored"}
         self._convert(student, assignment, directories, run=False)
         if not any(b'"grade_id"' in path.read_bytes() for path in taken.glob("*.ipynb")):
-            notes.append("its cells have lost nbgrader's marks; the tests ran at its end")
+            notes.append(
+                "its cells have lost nbgrader's marks; the tests were put behind what they test, or at its end"
+            )
         return notes
 
     def enter(self, student, assignment, scratch):
@@ -265,10 +267,15 @@ class RestoreMarks(NbGraderPreprocessor):
             source = gradebook.find_notebook(names["notebook"], names["assignment"])
             points = {cell.name: cell.max_score for cell in [*source.grade_cells, *source.task_cells]}
             marks = {cell.name: _marks(cell, source, points.get(cell.name)) for cell in source.source_cells}
+            texts = {cell.source.strip(): cell.name for cell in source.source_cells if cell.locked}
         for cell in reversed(nb.cells):
             data = cell.metadata.pop("nbgrader", None)
             name = data.get("grade_id") if isinstance(data, dict) else None
             if isinstance(name, str) and name in marks:
+                cell.metadata["nbgrader"] = marks.pop(name)
+        for cell in nb.cells:  # one that has lost its marks, but not its text
+            name = texts.get(cell.source.strip())
+            if "nbgrader" not in cell.metadata and name in marks and cell.cell_type == marks[name].cell_type:
                 cell.metadata["nbgrader"] = marks.pop(name)
         return nb, resources
 
@@ -288,7 +295,8 @@ def _marks(cell, source, points):
 class RestoreCells(OverwriteCells):
     """Puts deleted test cells back also where nbgrader gives up: where the cell before is gone too, or not graded.
 
-    A test whose solution cell is not found runs at the end: there the function is known, wherever it was written.
+    A test before which neither its solution cell nor another test of it is found runs at the end: there the function is
+    known, wherever it was written.
     """
 
     def add_missing_grade_cells(self, nb, resources):
@@ -302,7 +310,7 @@ class RestoreCells(OverwriteCells):
             if cell.name in solutions:
                 found = cell.name in names
             if cell.name in names:
-                place = names.index(cell.name)
+                place, found = names.index(cell.name), True
             elif cell.name in points:
                 place = place + 1 if found else len(names)
                 missing = self.missing_cell_transform(cell, points[cell.name], is_solution=cell.name in solutions)

@@ -303,9 +303,11 @@ def changed(nb, name, **data):
 
 
 def without_marks():
+    """One test as it was handed out; the other, which is to run where the function is known, changed."""
     nb = nbformat.from_dict(written())
     for cell in nb.cells:
         del cell.metadata["nbgrader"]
+    nb.cells[3].source = "square(3)"
     return nb
 
 
@@ -353,7 +355,11 @@ HOSTILE = {
     "no cells": ({"functions.ipynb": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'}, 0, "is no notebook"),
     "deep folders": ({"functions.ipynb": b"", "/".join("d" * 60) + "/x": b""}, 0, "more than 40 folders"),
     b"e\xff\xfe": (written(), 0, "not UTF-8"),
-    "many cells": ({"functions.ipynb": dumped(notebook(*[TWICE] * 5001))}, 0, "has 5001 cells; expected at most 5000"),
+    "many cells": (
+        {"functions.ipynb": dumped(notebook() | {"cells": [TWICE] * 5001})},
+        0,
+        "has 5001 cells; expected at most 5000",
+    ),
     "pipes and folders": (written(square=SQUARE.source + PIPES_AND_FOLDERS), 3, GRADED),
     "huge number": (killer("10**400", end=KEEPER), 0, "was killed"),
     "forged report": (killer(), 0, "was killed"),
@@ -382,7 +388,10 @@ GOOD = {
         "graded; expected functions.ipynb, found and took 'functions (1).ipynb'; left out: 'notes' is a link; "
         "its timestamp.txt holds no time; graded as one without",
     ),
-    "without marks": (without_marks(), "graded; its cells have lost nbgrader's marks; the tests ran at its end"),
+    "without marks": (
+        without_marks(),
+        "graded; its cells have lost nbgrader's marks; the tests were put behind what they test, or at its end",
+    ),
     "split": (changed(split(), "twice-test", grade=False, points="many"), GRADED),
 }
 SOLUTION = pathlib.Path("../../../source/small/functions.ipynb")
@@ -489,6 +498,15 @@ def test_a_cell_that_cannot_be_interrupted_costs_no_other(tmp_path):
     assert [output.text for output in first] == ["once\n"]
     assert second[-1].ename == "CellTimeoutError" and "more than 2 s and was interrupted" in second[-1].evalue
     assert [output.data["text/plain"] for output in third] == ["6"]
+
+
+@pytest.mark.parametrize(
+    "seconds, memory, processes, name",
+    [(9, 1, 1, None), (11, 1, 1, "Time"), (1, 101, 1, "Memory"), (1, 1, 999, "Process")],
+)
+def test_every_limit_has_its_sentence(seconds, memory, processes, name):
+    found = keeper.exceeded({"seconds": 10, "memory": 100}, seconds, memory, processes)
+    assert (found and found[0]) == (name and f"{name}Limit")
 
 
 def test_the_settings_of_the_teacher_do_not_reach_a_submission(tmp_path, monkeypatch):
