@@ -192,9 +192,7 @@ class Course:
         directories = {"submitted_directory": scratch / "taken", "autograded_directory": scratch / "restored"}
         self._convert(student, assignment, directories, run=False)
         if not any(b'"grade_id"' in path.read_bytes() for path in taken.glob("*.ipynb")):
-            notes.append(
-                "its cells have lost nbgrader's marks; the tests were put behind what they test, or at its end"
-            )
+            notes.append("its cells have lost nbgrader's marks; tests were put behind what they test, or at the end")
         return notes
 
     def enter(self, student, assignment, scratch):

@@ -390,7 +390,7 @@ GOOD = {
     ),
     "without marks": (
         without_marks(),
-        "graded; its cells have lost nbgrader's marks; the tests were put behind what they test, or at its end",
+        "graded; its cells have lost nbgrader's marks; tests were put behind what they test, or at the end",
     ),
     "split": (changed(split(), "twice-test", grade=False, points="many"), GRADED),
 }
