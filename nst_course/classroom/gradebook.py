@@ -15,7 +15,7 @@ import nbformat
 
 from .._files import whole_file
 from .intake import Refused, scan, take_in
-from .submission import remove_tree
+from .keeper import remove_tree
 
 try:
     from nbgrader.api import Gradebook

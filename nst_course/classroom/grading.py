@@ -20,7 +20,8 @@ from .._files import whole_file
 from .._text import printable
 from .intake import Refused
 from .isolation import check_bubblewrap
-from .submission import Here, errors, fill, remove_tree, run_submission
+from .keeper import remove_tree
+from .submission import Here, errors, fill, run_submission
 
 GRADED = "graded"
 TABLE = "class.csv"  # not grades.csv, which nbgrader export writes

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 import threading
@@ -65,6 +66,33 @@ def kill(find):
         time.sleep(0.02)
 
 
+def remove_tree(root):
+    """Remove a folder with whatever a student's code made in it, as deep as it may be.
+
+    Every folder is first moved to the top, so that no path gets longer than the system allows, and nothing recurs.
+    """
+    root = pathlib.Path(root)
+    waiting, moved = [root], 0
+    while waiting:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError):
+            folder.chmod(0o700)
+            with os.scandir(folder) as entries:
+                for entry in list(entries):
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            os.chmod(entry.path, 0o700)
+                            target = root / f"{moved}-{secrets.token_hex(4)}"
+                            os.rename(entry.path, target)
+                            waiting.append(target)
+                            moved += 1
+                        else:
+                            os.unlink(entry.path)
+    for folder in sorted(root.glob("*")) + [root]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def exceeded(limits, seconds, memory, processes):
     """Return (name, sentence) of the first limit that is passed, or None."""
     if memory > limits["memory"]:
@@ -110,8 +138,6 @@ def main(root, results, limits):
         gone.wait(0.1)
     kill(lambda: descendants() + carriers(os.environ[TOKEN]))
     if gone.is_set():  # nobody else will
-        from .submission import remove_tree
-
         return remove_tree(root)
     report = {"seconds": time.monotonic() - started, "memory": peak, "stopped": stopped, "code": runner.wait()}
     with whole_file(pathlib.Path(results, REPORT)) as temporary:

@@ -129,7 +129,7 @@ def run_submission(folder, limits, *, hidden=(), isolate=False, stopped=None):
         killed = Ran(None, "the process that ran it was killed", 0.0, 0, outside)
         return _read(results, killed) if process.returncode == 0 else killed
     finally:
-        remove_tree(root)
+        keeper.remove_tree(root)
 
 
 def _environment(home, token, threads):
@@ -258,30 +258,3 @@ def errors(cells):
         for output in cell.get("outputs", []):
             if output.get("output_type") == "error":
                 yield cell, str(output.get("ename")), str(output.get("evalue"))
-
-
-def remove_tree(root):
-    """Remove a folder with whatever a student's code made in it, as deep as it may be.
-
-    Every folder is first moved to the top, so that no path gets longer than the system allows, and nothing recurs.
-    """
-    root = pathlib.Path(root)
-    waiting, moved = [root], 0
-    while waiting:
-        folder = waiting.pop()
-        with contextlib.suppress(OSError):
-            folder.chmod(0o700)
-            with os.scandir(folder) as entries:
-                for entry in list(entries):
-                    with contextlib.suppress(OSError):
-                        if entry.is_dir(follow_symlinks=False):
-                            os.chmod(entry.path, 0o700)
-                            target = root / f"{moved}-{secrets.token_hex(4)}"
-                            os.rename(entry.path, target)
-                            waiting.append(target)
-                            moved += 1
-                        else:
-                            os.unlink(entry.path)
-    for folder in sorted(root.glob("*")) + [root]:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
