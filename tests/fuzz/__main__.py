@@ -6,6 +6,7 @@ it again.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -34,13 +35,12 @@ def main():
     if args.worker:
         return _work(args.reader[0], args.first, args.inputs)
     failures = 0
-    for name in args.reader or readers():
-        started, failed, died = time.monotonic(), [], 0
-        first, last = args.first, args.first + args.inputs
-        while first < last:
-            first, found, deaths = _run(name, first, last - first)
-            failed += found
-            died += deaths
+    # The longest first, so that the others fill the time beside it.
+    names = sorted(args.reader or readers(), key=lambda name: not readers()[name].apart)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {pool.submit(_run_all, name, args.first, args.inputs): name for name in names}
+    for run, name in runs.items():
+        failed, died, seconds = run.result()
         for number, what in failed:
             print(f"{name}: {what}: python -m tests.fuzz --reader {name} --first {number} --inputs 1", flush=True)
             if args.keep:
@@ -48,9 +48,18 @@ def main():
                 (args.keep / f"{name}-{number}").write_bytes(_input(readers()[name], name, number))
         failures += len(failed)
         apart = f", {died} ended the process they are read in" if died else ""
-        seconds = time.monotonic() - started
         print(f"{name}: {args.inputs:,} inputs, {len(failed)} failures{apart}, {seconds:.0f} s", flush=True)
     return min(failures, 100)
+
+
+def _run_all(name, first, n):
+    """Run one worker after another until all inputs are read; return failures, how many children died, and seconds."""
+    started, failed, died, last = time.monotonic(), [], 0, first + n
+    while first < last:
+        first, found, deaths = _run(name, first, last - first)
+        failed += found
+        died += deaths
+    return failed, died, time.monotonic() - started
 
 
 def _run(name, first, n):
