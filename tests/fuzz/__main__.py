@@ -39,17 +39,22 @@ def main():
     names = sorted(args.reader or readers(), key=lambda name: not readers()[name].apart)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {pool.submit(_run_all, name, args.first, args.inputs): name for name in names}
-    for run, name in runs.items():
-        failed, died, seconds = run.result()
-        for number, what in failed:
-            print(f"{name}: {what}: python -m tests.fuzz --reader {name} --first {number} --inputs 1", flush=True)
-            if args.keep:
-                args.keep.mkdir(parents=True, exist_ok=True)
-                (args.keep / f"{name}-{number}").write_bytes(_input(readers()[name], name, number))
-        failures += len(failed)
-        apart = f", {died} ended the process they are read in" if died else ""
-        print(f"{name}: {args.inputs:,} inputs, {len(failed)} failures{apart}, {seconds:.0f} s", flush=True)
+        for run in concurrent.futures.as_completed(runs):
+            name, (failed, died, seconds) = runs[run], run.result()
+            _say(name, args, failed, died, seconds)
+            failures += len(failed)
     return min(failures, 100)
+
+
+def _say(name, args, failed, died, seconds):
+    """Print what came of a reader, and keep the inputs that failed."""
+    for number, what in failed:
+        print(f"{name}: {what}: python -m tests.fuzz --reader {name} --first {number} --inputs 1", flush=True)
+        if args.keep:
+            args.keep.mkdir(parents=True, exist_ok=True)
+            (args.keep / f"{name}-{number}").write_bytes(_input(readers()[name], name, number))
+    apart = f", {died} ended the process they are read in" if died else ""
+    print(f"{name}: {args.inputs:,} inputs, {len(failed)} failures{apart}, {seconds:.0f} s", flush=True)
 
 
 def _run_all(name, first, n):
