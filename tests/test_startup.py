@@ -85,3 +85,21 @@ def test_other_systems_are_left_alone(monkeypatch):
 def test_every_edition_keeps_memory(module):
     code = "import nst_course.startup as s; kept = []; s.keep_memory = lambda: kept.append(1)"
     assert run(f"{code}; import nst_course.{module}; print(bool(kept))").stdout == "True\n"
+
+
+WITHOUT_NOTES = """
+import os
+from nst_course.startup import without_notes
+os.write(2, b"before ")
+with without_notes():
+    os.write(2, b"a library's note ")
+os.write(2, b"after")
+os.close(2)
+with without_notes():
+    print("done", flush=True)
+"""
+
+
+def test_notes_of_libraries_are_dropped_and_a_closed_stream_does_no_harm():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_NOTES], capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "before after")

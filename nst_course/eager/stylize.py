@@ -107,7 +107,7 @@ def features(weights, layers, *, pooling="average", pool_padding="SAME", dtype=t
         return {layer: activations[layer] for layer in layers}
 
     def checked(image):
-        shape = tuple(image.shape)
+        shape = tuple(getattr(image, "shape", ()))
         if len(shape) == 4 and None not in shape:
 
             def bytes_of(size):

@@ -21,7 +21,10 @@ _PYTORCH = (
 #: Files of other kinds by how they begin: what they are, and what to do.
 _OTHERS = {
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": _PYTORCH,
-    b"\x80": ("a Python pickle", f"It holds Python code, which is not run here. {_FETCH}"),
+    **{
+        bytes([0x80, n]): ("a Python pickle", f"It holds Python code, which is not run here. {_FETCH}")
+        for n in range(2, 6)
+    },
     b"\x93NUMPY": ("a NumPy array (.npy)", f"A network is many arrays, or pickled, which is not read here. {_FETCH}"),
     b"\x1f\x8b": ("packed by gzip", _UNPACK),
     b"7z\xbc\xaf'\x1c": ("a 7-Zip archive", _UNPACK),

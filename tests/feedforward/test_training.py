@@ -199,7 +199,7 @@ def test_the_benchmarks_plain_loop_takes_the_same_steps(folder, style, weights, 
     costs = [step(np.stack([crops[2 * i], crops[2 * i + 1]]), share) for i, share in enumerate(shares)]
     np.testing.assert_allclose(costs, [s.J for s in trained[2]], rtol=1e-2)
     # The first step moves every parameter by about the learning rate: the costs fall by more than they differ.
-    assert costs[3] < 0.9 * costs[0]
+    assert costs[3] < 0.97 * costs[0]
 
 
 def test_files_of_a_training(trained, style):

@@ -6,6 +6,7 @@ it again.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -34,23 +35,36 @@ def main():
     if args.worker:
         return _work(args.reader[0], args.first, args.inputs)
     failures = 0
-    for name in args.reader or readers():
-        started, failed, died = time.monotonic(), [], 0
-        first, last = args.first, args.first + args.inputs
-        while first < last:
-            first, found, deaths = _run(name, first, last - first)
-            failed += found
-            died += deaths
-        for number, what in failed:
-            print(f"{name}: {what}: python -m tests.fuzz --reader {name} --first {number} --inputs 1", flush=True)
-            if args.keep:
-                args.keep.mkdir(parents=True, exist_ok=True)
-                (args.keep / f"{name}-{number}").write_bytes(_input(readers()[name], name, number))
-        failures += len(failed)
-        apart = f", {died} ended the process they are read in" if died else ""
-        seconds = time.monotonic() - started
-        print(f"{name}: {args.inputs:,} inputs, {len(failed)} failures{apart}, {seconds:.0f} s", flush=True)
+    # The longest first, so that the others fill the time beside it.
+    names = sorted(args.reader or readers(), key=lambda name: not readers()[name].apart)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {pool.submit(_run_all, name, args.first, args.inputs): name for name in names}
+        for run in concurrent.futures.as_completed(runs):
+            name, (failed, died, seconds) = runs[run], run.result()
+            _say(name, args, failed, died, seconds)
+            failures += len(failed)
     return min(failures, 100)
+
+
+def _say(name, args, failed, died, seconds):
+    """Print what came of a reader, and keep the inputs that failed."""
+    for number, what in failed:
+        print(f"{name}: {what}: python -m tests.fuzz --reader {name} --first {number} --inputs 1", flush=True)
+        if args.keep:
+            args.keep.mkdir(parents=True, exist_ok=True)
+            (args.keep / f"{name}-{number}").write_bytes(_input(readers()[name], name, number))
+    apart = f", {died} ended the process they are read in" if died else ""
+    print(f"{name}: {args.inputs:,} inputs, {len(failed)} failures{apart}, {seconds:.0f} s", flush=True)
+
+
+def _run_all(name, first, n):
+    """Run one worker after another until all inputs are read; return failures, how many children died, and seconds."""
+    started, failed, died, last = time.monotonic(), [], 0, first + n
+    while first < last:
+        first, found, deaths = _run(name, first, last - first)
+        failed += found
+        died += deaths
+    return failed, died, time.monotonic() - started
 
 
 def _run(name, first, n):
