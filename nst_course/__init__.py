@@ -7,7 +7,7 @@ published weights file into a VGG, and what is needed around them. TensorFlow is
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "classroom.checks": (
