@@ -47,6 +47,10 @@ class Course:
         self.config.CourseDirectory.root = str(self.root)
         self.directory = CourseDirectory(config=self.config)
         self.cell_seconds = Execute(config=self.config).timeout
+        self.shares = dict(self.config.NstCourse.get("shares", {}))
+        for name, share in self.shares.items():
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"c.NstCourse.shares must have shares from 0 to 1; found {share!r} for {name!r}.")
         url = self.directory.db_url
         self.database = pathlib.Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
         if self.database and not self.database.exists():

@@ -8,7 +8,6 @@ open, and one process alone writes to it.
 import concurrent.futures
 import contextlib
 import csv
-import html
 import os
 import pathlib
 import re
@@ -21,10 +20,15 @@ from .._text import printable
 from .intake import Refused
 from .isolation import check_bubblewrap
 from .keeper import remove_tree
+from .page import points_in, write_page
 from .submission import Here, errors, fill, run_submission
 
 GRADED = "graded"
 TABLE = "class.csv"  # not grades.csv, which nbgrader export writes
+PAGE = "class.html"
+
+#: The columns that a learning platform imports. Canvas finds its students by login, Moodle by user name.
+FORMATS = ("plain", "canvas", "moodle")
 
 
 class Mistake(NamedTuple):
@@ -61,6 +65,8 @@ class Graded(NamedTuple):
         The most memory its processes occupied, in bytes.
     mistakes : tuple of Mistake
         Those of its test cells, each once.
+    tests : tuple of (str, bool)
+        Each test cell's name, and whether it passed.
     """
 
     student: str
@@ -71,6 +77,7 @@ class Graded(NamedTuple):
     seconds: float = 0.0
     memory: int = 0
     mistakes: tuple = ()
+    tests: tuple = ()
 
 
 def grade(
@@ -82,13 +89,16 @@ def grade(
     callback=None,
     executor=None,
     isolate=False,
+    format="plain",
+    sources=None,
 ):
     """Grade all submissions of an nbgrader course folder.
 
     Each ``submitted/<student>/<assignment>/`` is run in a process of its own, in a temporary copy. As
     ``nbgrader autograde --force`` would, this fills ``autograded/`` and ``gradebook.db``; besides, it writes
-    ``class.csv`` and ``mistakes.html``, the commonest mistakes of the class. Submissions are not changed. After Ctrl-C
-    the two hold the submissions that were done.
+    ``class.csv`` and ``class.html``, a page of the class. Submissions are not changed. After Ctrl-C the two hold the
+    submissions that were done. Where ``nbgrader_config.py`` gives a mistake a share of a test's points, such as
+    ``c.NstCourse.shares = {"layer_style/missing-4": 0.5}``, a test that fails by it alone earns that share.
 
     Parameters
     ----------
@@ -109,6 +119,10 @@ def grade(
     isolate : bool, optional
         Whether to run student code in bubblewrap, on Linux: without a network, with a machine that it can only read,
         and without sight of the course folder, of the user's home and of other temporary files.
+    format : {"plain", "canvas", "moodle"}, optional
+        The columns of ``class.csv``: all that is known, or those that a learning platform imports.
+    sources : str or path-like, optional
+        A folder, in which each submission's functions are written as one ``.py``, for tools that look for plagiarism.
 
     Returns
     -------
@@ -127,7 +141,7 @@ def grade(
     OSError
         If the gradebook cannot be read, or was deleted or changed while student code ran, or bubblewrap does not work.
     ValueError
-        If a limit or the number of jobs is not positive.
+        If a limit or the number of jobs is not positive, the format is unknown, or a share is not from 0 to 1.
 
     Notes
     -----
@@ -141,12 +155,15 @@ def grade(
     for name, value in (("jobs", jobs), ("time_limit", time_limit), ("memory_limit", memory_limit)):
         if not value > 0:
             raise ValueError(f"{name} must be above 0; found {value}.")
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}; found {format!r}.")
     from .gradebook import Course
 
     if isolate and executor is None:
         check_bubblewrap()
     course = Course(folder)
     submissions = course.submissions()
+    shares = course.shares
     limits = {"cell_seconds": course.cell_seconds, "seconds": time_limit, "memory": memory_limit}
     limits["threads"] = max(1, os.cpu_count() // jobs)
     graded = {}
@@ -175,6 +192,8 @@ def grade(
                 notes, problem = _attempt(course.restore, student, assignment, scratch)
                 if problem is None:
                     restored = course.folder(scratch / "restored", student, assignment)
+                    if sources is not None:
+                        write_functions(pathlib.Path(sources), student, assignment, restored)
                     options = {"hidden": (str(course.root),), "isolate": isolate}
                     run = runner.submit(run_submission, str(restored), limits, **options)
                     running[run] = student, assignment, notes, restored
@@ -183,7 +202,7 @@ def grade(
                     enter(Graded(student, assignment, *nothing(student, assignment), problem))
             for run in concurrent.futures.as_completed(running):
                 student, assignment, notes, restored = running[run]
-                seconds, memory, mistakes, scores = 0.0, 0, (), None
+                seconds, memory, mistakes, tests, scores = 0.0, 0, (), (), None
                 ran, problem = _attempt(run.result)
                 if problem is None:
                     seconds, memory = ran.seconds, ran.memory
@@ -192,19 +211,21 @@ def grade(
                 if problem is None:
                     mistakes, problem = _attempt(find_mistakes, restored)
                 if problem is None:
+                    tests, problem = _attempt(count_tests, restored, shares)
+                if problem is None:
                     scores, problem = _attempt(course.enter, student, assignment, scratch)
                 if problem is None:
                     problem = "; ".join([*(status or [GRADED]), *notes])
                 else:
                     scores, mistakes = nothing(student, assignment), mistakes or ()
-                enter(Graded(student, assignment, *scores, problem, seconds, memory, mistakes))
+                enter(Graded(student, assignment, *scores, problem, seconds, memory, mistakes, tests or ()))
             check()
             for student, problem in course.strays():
                 graded[student, problem] = Graded(student, "", 0.0, 0.0, problem)
         except KeyboardInterrupt:
-            _write(course.root, graded)
+            _write(course.root, graded, format)
             raise
-        results = _write(course.root, graded)
+        results = _write(course.root, graded, format)
         changed = sorted({path for path, _, _ in before ^ course.fingerprints()})
     if changed:
         warnings.warn(
@@ -215,11 +236,12 @@ def grade(
     return results
 
 
-def _write(root, graded):
+def _write(root, graded, format):
     """Write the table and the page of what is graded; return it, sorted."""
     results = [graded[key] for key in sorted(graded)]
-    write_grades(root / TABLE, results)
-    write_mistakes(root / "mistakes.html", results)
+    before = points_in(root / TABLE)
+    write_grades(root / TABLE, results, format)
+    write_page(root / PAGE, results, before)
     return results
 
 
@@ -264,7 +286,72 @@ def find_mistakes(folder):
     return tuple(mistakes.values())
 
 
-def write_grades(path, results):
+def count_tests(folder, shares=None):
+    """Say of each test cell of a folder's notebooks whether it passed, and give failed ones their share of the points.
+
+    A share is given as nbgrader knows it: the cell's error becomes a text, and a number of points its result.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Notebooks that have been run; those with shares are written anew.
+    shares : dict of str to float, optional
+        By the mistake's name, such as ``"layer_style/missing-4"``, the share of the cell's points.
+
+    Returns
+    -------
+    tuple of (str, bool)
+        Each test cell's name, and whether it passed.
+    """
+    import nbformat
+
+    tests = []
+    for path in sorted(pathlib.Path(folder).glob("*.ipynb")):
+        notebook, changed = nbformat.read(path, as_version=4), False
+        for cell in notebook.cells:
+            marks = cell.metadata.get("nbgrader", {})
+            if not marks.get("grade") or cell.cell_type != "code":
+                continue
+            found = list(errors([cell]))
+            tests.append((str(marks["grade_id"]), not found))
+            mistakes = [text.partition("\n")[0].partition(": ")[2] for _, kind, text in found if kind == "CheckError"]
+            if shares and len(mistakes) == len(found) == 1 and mistakes[0] in shares:
+                points = shares[mistakes[0]] * float(marks.get("points", 0))
+                text = f"{found[0][2]}\n{points:g} of {marks['points']:g} points are given for this.\n"
+                told = nbformat.v4.new_output("stream", name="stdout", text=text)
+                data = {"text/plain": repr(float(points))}
+                cell.outputs = [told, nbformat.v4.new_output("execute_result", data, execution_count=1)]
+                changed = True
+        if changed:
+            with whole_file(path) as temporary:
+                nbformat.write(notebook, temporary)
+    return tuple(tests)
+
+
+def write_functions(folder, student, assignment, restored):
+    """Write what a student has written, the solution cells of the notebooks, as one file of Python.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write ``ASSIGNMENT/STUDENT.py``.
+    student, assignment : str
+        Whose and which.
+    restored : str or path-like
+        The folder with the submission's notebooks.
+    """
+    import nbformat
+
+    parts = []
+    for path in sorted(pathlib.Path(restored).glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution"):
+                parts.append(cell.source.rstrip())
+    with whole_file(folder / assignment / f"{student}.py") as temporary:
+        temporary.write_text("\n\n\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def write_grades(path, results, format="plain"):
     """Write a table of all submissions as CSV.
 
     Parameters
@@ -273,69 +360,41 @@ def write_grades(path, results):
         The file to write.
     results : list of Graded
         What `grade` returned.
+    format : {"plain", "canvas", "moodle"}, optional
+        Plain: a row a submission. The others: a row a student and a column an assignment; for Canvas the student's
+        folder is the login, and a first row has the points possible; for Moodle it is the user name.
     """
     with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["student", "assignment", "score", "max_score", "status", "seconds", "memory_mb", "mistakes"])
-        for result in results:
-            row = [result.student, result.assignment, result.score, result.max_score, result.status]
-            names = "; ".join(mistake.name for mistake in result.mistakes)
-            row += [f"{result.seconds:.1f}", f"{result.memory / 1e6:.0f}", names]
+        for row in _rows(results) if format == "plain" else _platform_rows(results, format):
             table.writerow([_cell(value) for value in row])
+
+
+def _rows(results):
+    yield ["student", "assignment", "score", "max_score", "status", "seconds", "memory_mb", "mistakes"]
+    for result in results:
+        names = "; ".join(mistake.name for mistake in result.mistakes)
+        row = [result.student, result.assignment, result.score, result.max_score, result.status]
+        yield [*row, f"{result.seconds:.1f}", f"{result.memory / 1e6:.0f}", names]
+
+
+def _platform_rows(results, format):
+    results = [result for result in results if result.assignment]
+    assignments = sorted({result.assignment for result in results})
+    scores = {(result.student, result.assignment): result.score for result in results}
+    if format == "canvas":
+        head, empty = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"], ["", "", ""]
+        yield [*head, *assignments]
+        most = {result.assignment: result.max_score for result in sorted(results, key=lambda r: r.max_score)}
+        yield ["    Points Possible", "", *empty, *(most[name] for name in assignments)]
+    else:
+        yield ["username", *assignments]
+    for student in sorted({result.student for result in results}):
+        points = [scores.get((student, name), "") for name in assignments]
+        yield [student, "", "", student, "", *points] if format == "canvas" else [student, *points]
 
 
 def _cell(value):
     """Keep a spreadsheet from taking text that students chose, such as a file's name, for a formula."""
     text = printable(value)
     return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Commonest mistakes</title>
-<style>
-body {{ font-family: sans-serif; max-width: 60em; margin: 2em auto }}
-table {{ border-collapse: collapse }}
-th, td {{ border-top: 1px solid #ccc; padding: 0.4em 1em 0.4em 0; text-align: left; vertical-align: top }}
-pre {{ white-space: pre-wrap; margin: 0 }}
-</style>
-</head>
-<body>
-<h1>Commonest mistakes</h1>
-<p>{submissions} submissions, {right} of them without a mistake. What was found is that of one submission.
-Test cells that failed with an error which no check has named come last.</p>
-<table>
-<tr><th>submissions</th><th>mistake</th><th>what the check says</th><th>who</th></tr>
-{rows}
-</table>
-</body>
-</html>
-"""
-
-
-def write_mistakes(path, results):
-    """Write a page of the mistakes of a class: those with a name, the commonest first, and then other errors.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The HTML file to write.
-    results : list of Graded
-        What `grade` returned.
-    """
-    who, hints = {}, {}
-    for result in results:
-        for mistake in result.mistakes:
-            who.setdefault(mistake.name, []).append(result.student)
-            hints.setdefault(mistake.name, mistake.hint)
-    rows = []
-    for name in sorted(who, key=lambda name: (not hints[name], -len(who[name]), name)):
-        hint = f"<pre>{html.escape(hints[name])}</pre>"
-        columns = [str(len(who[name])), html.escape(name), hint, html.escape(", ".join(who[name]))]
-        rows.append(f"<tr>{''.join(f'<td>{column}</td>' for column in columns)}</tr>")
-    right = sum(not result.mistakes and result.status == GRADED for result in results)
-    page = PAGE.format(submissions=len(results), right=right, rows="\n".join(rows))
-    with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")

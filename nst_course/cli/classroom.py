@@ -123,6 +123,10 @@ def add_grade(verb):
     sub.add_argument("--time", type=float, default=600, metavar="S", help="seconds for a submission (%(default)s)")
     sub.add_argument("--memory", type=float, default=4, metavar="GB", help="memory for a submission (%(default)s)")
     sub.add_argument(
+        "--format", choices=["plain", "canvas", "moodle"], default="plain", help="columns of class.csv (%(default)s)"
+    )
+    sub.add_argument("--sources", metavar="DIR", help="also write each student's functions as one .py into DIR")
+    sub.add_argument(
         "--isolate",
         action="store_true",
         help="run student code in bubblewrap (Linux): no network, nothing to write to but its own folder",
@@ -135,10 +139,11 @@ def _grade(args):
 
     from .._text import printable
     from ..classroom.gradebook import Course
-    from ..classroom.grading import TABLE, grade
+    from ..classroom.grading import PAGE, TABLE, grade
 
     folder, done = pathlib.Path(args.folder).resolve(), []
     options = {"time_limit": args.time, "memory_limit": args.memory * 1e9, "isolate": args.isolate}
+    options |= {"format": args.format, "sources": args.sources}
     total = len(Course(folder).submissions())
     # Whoever ends this with a signal gets the table too, and no process of a student's is left.
     with executor(args.dask) as workers, ended_by_signals(), tqdm(total=total, unit=" submissions", leave=False) as bar:
@@ -159,5 +164,5 @@ def _grade(args):
     for name, result in zip(names, results):
         say(f"{name:{width}}  {result.score:6g} of {result.max_score:g}  {result.seconds:5.0f} s  {result.status}")
     say(f"Table: {folder / TABLE}")
-    say(f"Mistakes: {folder / 'mistakes.html'}")
+    say(f"Page: {folder / PAGE}")
     return 0

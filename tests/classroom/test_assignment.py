@@ -95,7 +95,7 @@ def test_an_unfinished_submission_with_mistakes(course, solved):
     mistakes = [mistake.name for mistake in result.mistakes]
     assert "compute_content_cost: content/missing-4" in mistakes and "model-nn-hidden: NameError" in mistakes
     assert [name for name in mistakes if name.startswith("total_cost: ")]
-    assert "content/missing-4" in (course / "mistakes.html").read_text()
+    assert "content/missing-4" in (course / "class.html").read_text()
 
 
 def test_without_nbgrader_one_is_told_what_to_install(tmp_path, monkeypatch, capsys):

@@ -28,7 +28,8 @@ from traitlets.config import Config
 from nst_course import cli
 from nst_course.classroom import execution, grading, isolation, keeper, submission
 from nst_course.classroom.gradebook import Course
-from nst_course.classroom.grading import GRADED, Graded, Mistake, grade
+from nst_course.classroom.grading import GRADED, Graded, Mistake, grade, write_grades
+from nst_course.classroom.page import points_in, write_page
 
 PROJECT = pathlib.Path(__file__).parents[2]
 
@@ -227,13 +228,74 @@ def test_mistakes_are_those_of_the_checks(graded):
         assert [mistake.name for mistake in graded[student, "small"].mistakes] == not_written
 
 
-def test_page_of_mistakes(graded, course):
-    page = (course / "mistakes.html").read_text()
-    blank = page.index("square-test: NotImplementedError")
-    added = page.index("<td>3</td><td>twice: x/added</td><td><pre>expected 10\nfound 7\nMind &lt;this&gt;.</pre></td>")
-    other = page.index("<td>2</td><td>square: x/other+more</td>")
-    assert added < other < blank  # which three did not write, but no check has named that
-    assert "&lt;b&gt;=1+1" in page and "<b>" not in page
+def test_page_of_the_class(graded, course):
+    page = (course / "class.html").read_text()
+    added = page.index("<td>3</td><td>twice: x/added<pre>expected 10\nfound 7\nMind &lt;this&gt;.</pre></td>")
+    assert added < page.index("<td>2</td><td>square: x/other+more")
+    assert "&lt;b&gt;=1+1" in page and "<b>" not in page and "<script" not in page and "http" not in page
+    # Whoever has written nothing is one row; one has deleted a function, and not written the other.
+    assert page.count("NotImplementedError") == 1
+    assert "<td>nothing is written yet</td><td>blank, tests edited, tests skipped</td>" in page
+    assert page.count("stubborn loop") == 1  # once, among those who are stuck
+    passed = sum(dict(result.tests).get("twice-test", False) for result in graded.values())
+    tried = sum("twice-test" in dict(result.tests) for result in graded.values())
+    assert f"<td>twice-test</td><td>{passed} of {tried}</td>" in page and 0 < passed < tried
+
+
+def result(student, score, mistakes=(), status=GRADED, assignment="a"):
+    return Graded(student, assignment, score, 100.0, status, mistakes=tuple(mistakes))
+
+
+def test_a_test_beside_the_named_mistake_is_not_listed_again(tmp_path):
+    named = Mistake("compute_content_cost: content/missing-4", "expected 1\nfound 4\nThe 4 is missing.")
+    beside, other = Mistake("content-cost-test: AssertionError", ""), Mistake("gram-matrix-test: ValueError", "")
+    write_page(tmp_path / "page.html", [result("ann", 50, [named, beside, other])])
+    page = (tmp_path / "page.html").read_text()
+    assert "content/missing-4" in page and "gram-matrix-test" in page and "content-cost-test" not in page
+
+
+def test_the_page_compares_with_the_grading_before(tmp_path):
+    before = [result("ann", 50), result("ben", 80), result("eve", 20)]
+    write_grades(tmp_path / "class.csv", before)
+    now = [result("ann", 90), result("ben", 80), result("eve", 10), result("new", 100)]
+    write_page(tmp_path / "page.html", now, points_in(tmp_path / "class.csv"))
+    page = (tmp_path / "page.html").read_text()
+    assert "1 have more points, 1 fewer, 1 as many; 1 are new" in page
+    assert "Mean 70% of the points, median 85%; 1 have all" in page
+    assert points_in(tmp_path / "none.csv") == {}
+
+
+def test_tables_for_learning_platforms(tmp_path):
+    results = [result("ann", 50), result("ann", 70, assignment="b"), result("=ben", 80)]
+    write_grades(tmp_path / "canvas.csv", results, "canvas")
+    write_grades(tmp_path / "moodle.csv", results, "moodle")
+    with open(tmp_path / "canvas.csv", newline="") as file:
+        head, possible, ben, ann = csv.reader(file)
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "a", "b"]
+    assert possible[0].strip() == "Points Possible" and possible[5:] == ["100.0", "100.0"]
+    assert ann[3] == "ann" and ann[5:] == ["50", "70"] and ben[0] == "'=ben" and ben[5:] == ["80", ""]
+    with open(tmp_path / "moodle.csv", newline="") as file:
+        assert list(csv.reader(file)) == [["username", "a", "b"], ["'=ben", "80", ""], ["ann", "50", "70"]]
+
+
+def test_half_right_work_and_sources(course_of_two, tmp_path):
+    """A mistake that the teacher gives a share; and what the students have written, as files."""
+    settings = course_of_two / "nbgrader_config.py"
+    settings.write_text(settings.read_text() + '\nc.NstCourse.shares = {"x/added": 0.5}\n')
+    shutil.rmtree(course_of_two / "submitted/spoiler")
+    (course_of_two / "submitted/second/small").mkdir(parents=True)
+    nbformat.write(written(WRONG_TWICE), course_of_two / "submitted/second/small/functions.ipynb")
+    results = {r.student: r for r in grade(course_of_two, jobs=2, sources=tmp_path / "sources")}
+    points = {cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points for cell in TESTS}
+    assert results["second"].score == 3 - 0.5 * points["twice-test"] and results["first"].score == 3
+    assert dict(results["second"].tests) == {"twice-test": False, "square-test": True}
+    feedback = (course_of_two / "autograded/second/small/functions.ipynb").read_text()
+    assert "points are given for this" in feedback
+    text = (tmp_path / "sources/small/second.py").read_text()
+    assert WRONG_TWICE in text and "assert" not in text
+    settings.write_text(settings.read_text() + '\nc.NstCourse.shares = {"x/added": 2}\n')
+    with pytest.raises(ValueError, match="shares from 0 to 1"):
+        grade(course_of_two)
 
 
 def test_table(graded, course):
@@ -268,7 +330,7 @@ def test_a_second_grading(course_of_two, monkeypatch, capsys):
     with pytest.warns(UserWarning, match="1 changed, among them submitted/changed.txt"):
         assert cli.main(["grade", str(course_of_two), "--jobs", "2", "--time", "600"]) == 0
     printed = capsys.readouterr().out
-    assert "first small         3 of 3" in printed and "mistakes.html" in printed
+    assert "first small         3 of 3" in printed and "class.html" in printed
     assert (course_of_two / "autograded/first/small/functions.ipynb").is_file()
 
     spoiler.unlink()
