@@ -7,6 +7,7 @@ pixels, such as an odd EXIF block, must not cost the pixels.
 import contextlib
 import io
 import pathlib
+import re
 import struct
 import threading
 import warnings
@@ -211,12 +212,21 @@ def _line(error):
     return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
+def _advice(name):
+    """Say what to do about a picture that is not there."""
+    if re.match(r"https?:/", name):
+        return "Addresses are not fetched: save the picture first, and give the file."
+    if name.startswith("~"):
+        return "In quotes ~ stands for itself: leave the quotes out, or write the whole path."
+    return "Check the name and the folder."
+
+
 @contextlib.contextmanager
 def _opened(path, max_pixels, load=True):
     """Open a picture, its first frame unpacked if it is to be."""
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Expected a picture file; there is none at {path}. Check the name and the folder.")
+        raise FileNotFoundError(f"Expected a picture file; there is none at {path}. {_advice(str(path))}")
     with open(path, "rb") as file:
         head = file.read(4)
         if not head:

@@ -1,6 +1,8 @@
 import errno
 import functools
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -252,10 +254,65 @@ def test_download_of_the_style_models_without_a_network(tmp_path, capsys, monkey
     assert "the host cannot be reached" in captured.err
 
 
-def test_notebook_opens_the_notebooks(monkeypatch):
+@pytest.mark.parametrize("words", [["--", "--no-browser"], ["--no-browser"]])
+def test_jupyterlab_opens_at_the_project_with_the_first_notebook(words, monkeypatch):
     calls = []
     monkeypatch.setattr("subprocess.call", lambda words: calls.append(words) or 0)
-    assert cli.main(["notebook", "--", "--no-browser"]) == 0
-    *command, folder, option = calls[0]
+    assert cli.main(["notebook", *words]) == 0
+    *command, root, first, option = calls[0]
     assert "jupyterlab" in command and option == "--no-browser"
-    assert list(pathlib.Path(folder.removeprefix("--notebook-dir=")).glob("01_*.ipynb"))
+    root, first = root.partition("root_dir=")[2], first.partition("default_url=/lab/tree/")[2]
+    assert (pathlib.Path(root) / first).is_file() and (pathlib.Path(root) / "images").is_dir()
+
+
+# --- as people type it ------------------------------------------------------------------------------------------------
+
+
+def test_bare_it_lists_the_verbs(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert "stylize" in out and "paint:" in out
+
+
+def test_python_m():
+    found = subprocess.run(
+        [sys.executable, "-m", "nst_course", "--version"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.startswith("nst-course ")
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["stylze"], "Did you mean stylize?"),
+        (["stylize", "a", "b", "-o", "c", "--iterations", "x"], "expected a whole number, found 'x'"),
+        (["stylize", "a", "b", "-o", "c", "--seed", "-1"], "expected 0 to 4294967295, found -1"),
+        (["stylize", "a", "b", "-o", "c", "--foo"], "unrecognized arguments: --foo"),
+    ],
+)
+def test_mistyped_words(words, sentence, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2 and sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "picture, options, sentence",
+    [
+        ("https://example.org/me.jpg", [], "Addresses are not fetched"),
+        ("~/me.jpg", [], "In quotes ~ stands for itself"),
+        ("images/glass_pyramid.png", ["--start", "nois"], "--start takes content"),
+    ],
+)
+def test_pictures_that_are_none(picture, options, sentence, tmp_path, capsys, request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+    words = ["stylize", picture, "images/brush_strokes.png", "-o", str(tmp_path / "x.png"), *options]
+    assert cli.main(words) == 1 and sentence in capsys.readouterr().err
+
+
+def test_our_own_files_are_known(request, capsys):
+    folder = request.config.rootpath / "pretrained-model"
+    assert cli.main(["weights", "inspect", str(folder / "sketch.npz")]) == 0
+    assert cli.main(["weights", "inspect", str(folder / "styles" / "woodcut-wave.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "the sketch of VGG-19" in out and "trained on woodcut_wave.png" in out

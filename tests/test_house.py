@@ -23,6 +23,7 @@ STOREYS = (
     {"classroom"},
     {"checks", "nst_utils", "public_tests"},
     {"cli"},
+    {"__main__"},
 )
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 

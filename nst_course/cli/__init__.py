@@ -1,6 +1,8 @@
 """The ``nst-course`` command. Thin: every verb calls one library function and says what came of it."""
 
 import argparse
+import difflib
+import re
 import signal
 import sys
 
@@ -54,7 +56,15 @@ def main(argv=None):
 
 
 def _run(argv):
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if args.run is None:
+        parser.print_help()
+        return 0
+    if rest and not hasattr(args, "jupyter"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.jupyter += rest
     try:
         return args.run(args)
     except KeyboardInterrupt:
@@ -65,15 +75,28 @@ def _run(argv):
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows what was meant by a mistyped verb or choice."""
+
+    def error(self, message):
+        """End with the message, and the nearest of the choices."""
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            choices = [choice.strip().strip("'") for choice in found[2].split(",")]
+            if near := difflib.get_close_matches(found[1], choices, 1):
+                message = f"{message}. Did you mean {near[0]}?"
+        super().error(message)
+
+
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nst-course",
         description="Learn neural style transfer by doing it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nst-course {__version__}")
     # argparse cannot group verbs: they get no help of their own here, and are listed below.
-    verbs = parser.add_subparsers(required=True, metavar="VERB", help="what to do; VERB -h lists its options")
+    parser.set_defaults(run=None)
+    verbs = parser.add_subparsers(metavar="VERB", help="what to do; VERB -h lists its options")
     lines = []
 
     def verb(name, run, text):

@@ -1,6 +1,7 @@
 """Learning and teaching: `notebook`, `check`, `migrate` and `grade`."""
 
 import pathlib
+import platform
 import subprocess
 import sys
 
@@ -8,11 +9,14 @@ from ..startup import start_tensorflow
 from .common import add_dask, count, ended_by_signals, executor
 from .terminal import say
 
+#: The notebook that JupyterLab opens with.
+FIRST = "01_art_generation.ipynb"
+
 
 def add_notebook(verb):
     """Add the verb `notebook` and its options."""
     sub = verb("notebook", _notebook, "open JupyterLab at the notebooks")
-    sub.add_argument("options", nargs="*", help="options for JupyterLab, behind --, such as -- --no-browser")
+    sub.add_argument("jupyter", nargs="*", metavar="OPTION", help="options for JupyterLab, such as --no-browser")
 
 
 def _notebook(args):
@@ -21,7 +25,9 @@ def _notebook(args):
     folder = repository_folder("notebooks")
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected the notebooks; there are none at {folder}. Work in a clone of the project.")
-    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *args.options])
+    # At the project, so that output/ and images/ can be opened too, with notebook 01 in front.
+    options = [f"--ServerApp.root_dir={folder.parent}", f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}"]
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *options, *args.jupyter])
 
 
 def add_check(verb):
@@ -34,7 +40,17 @@ def add_check(verb):
 
 def _check(args):
     start_tensorflow()
+    import numpy as np
+    import tensorflow as tf
+
+    from .. import __version__
+    from ..eager.precision import processor_features
     from ..expected import EXPECTED
+
+    versions = f"Python {platform.python_version()}, TensorFlow {tf.__version__}, NumPy {np.__version__}"
+    say(
+        f"nst_course {__version__}, {versions}, {platform.system()} {platform.machine()} {processor_features()}".strip()
+    )
 
     status = print_table([row for row in EXPECTED if args.long or not row.is_long])
     if not args.long:
@@ -77,7 +93,11 @@ def add_migrate(verb):
     )
 
     sub.add_argument(
-        "--time", type=float, default=3600, metavar="S", help="seconds a cell may take with --run (%(default)s)"
+        "--time",
+        type=float,
+        default=3600,
+        metavar="S",
+        help="seconds a cell may take with --run (default: %(default)s)",
     )
 
 
@@ -120,10 +140,17 @@ def add_grade(verb):
     sub = verb("grade", _grade, "grade the submissions of an nbgrader course folder, and list the commonest mistakes")
     sub.add_argument("folder", help="the course folder, with submitted/STUDENT/ASSIGNMENT/")
     sub.add_argument("--jobs", type=count, metavar="N", help="submissions that run at once (one per processor)")
-    sub.add_argument("--time", type=float, default=600, metavar="S", help="seconds for a submission (%(default)s)")
-    sub.add_argument("--memory", type=float, default=4, metavar="GB", help="memory for a submission (%(default)s)")
     sub.add_argument(
-        "--format", choices=["plain", "canvas", "moodle"], default="plain", help="columns of class.csv (%(default)s)"
+        "--time", type=float, default=600, metavar="S", help="seconds for a submission (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--memory", type=float, default=4, metavar="GB", help="memory for a submission (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--format",
+        choices=["plain", "canvas", "moodle"],
+        default="plain",
+        help="columns of class.csv (default: %(default)s)",
     )
     sub.add_argument("--sources", metavar="DIR", help="also write each student's functions as one .py into DIR")
     sub.add_argument(

@@ -12,9 +12,22 @@ from .terminal import say
 
 def count(text):
     """Return a whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, found {number}")
+    return _whole_number(text, 1)
+
+
+def seed(text):
+    """Return a whole number that NumPy takes as a seed, for argparse."""
+    return _whole_number(text, 0, 2**32 - 1)
+
+
+def _whole_number(text, least, most=None):
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}") from None
+    if number < least or most is not None and number > most:
+        span = f"at least {least}" if most is None else f"{least} to {most}"
+        raise argparse.ArgumentTypeError(f"expected {span}, found {number}")
     return number
 
 

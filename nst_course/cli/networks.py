@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from ..startup import start_tensorflow
-from .common import add_dask, check_new, count, executor, frame_bar, paint_pictures, picture_bar
+from .common import add_dask, check_new, count, executor, frame_bar, paint_pictures, picture_bar, seed
 from .terminal import say
 
 
@@ -23,10 +23,14 @@ def add_apply(verb):
         "--precision",
         choices=["float32", "bfloat16", "auto"],
         default="float32",
-        help="what the network computes in; auto takes the clearly faster one (%(default)s)",
+        help="what the network computes in; auto takes the clearly faster one (default: %(default)s)",
     )
     sub.add_argument(
-        "--steady", type=float, default=0, metavar="S", help="less flicker in videos: 0 to below 1 (%(default)s)"
+        "--steady",
+        type=float,
+        default=0,
+        metavar="S",
+        help="less flicker in videos: 0 to below 1 (default: %(default)s)",
     )
     add_dask(sub)
 
@@ -66,7 +70,9 @@ def add_sheet(verb):
     sub = verb("sheet", _sheet, "paint a photograph in every style that comes along, side by side")
     sub.add_argument("picture", help="photograph that is painted")
     sub.add_argument("-o", "--output", required=True, help="picture to write")
-    sub.add_argument("--size", type=count, default=480, metavar="W", help="width of each in pixels (%(default)s)")
+    sub.add_argument(
+        "--size", type=count, default=480, metavar="W", help="width of each in pixels (default: %(default)s)"
+    )
 
 
 def _sheet(args):
@@ -94,20 +100,22 @@ def add_train(verb):
     sub.add_argument("style", help="picture whose style is learned, at the size its strokes shall be painted")
     sub.add_argument("--pictures", required=True, metavar="DIR", help="folder of pictures to train with")
     sub.add_argument("-o", "--output", required=True, metavar="NET", help="network to write, a .npz")
-    sub.add_argument("--steps", type=count, metavar="N", help="steps in all (40000)")
-    sub.add_argument("--batch-size", type=count, metavar="M", help="pictures of a step (4)")
-    sub.add_argument("--size", type=count, metavar="W", help="width and height of the crops in pixels (256)")
-    sub.add_argument("--content-layer", metavar="LAYER", help="layer that compares content (relu4_2)")
-    sub.add_argument("--alpha", type=float, help="weight of the content cost (7.5)")
-    sub.add_argument("--beta", type=float, help="weight of the style cost (100)")
-    sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (0.02)")
-    sub.add_argument("--learning-rate", type=float, help="of Adam, at first (0.001); it falls to 0 until the last step")
+    sub.add_argument("--steps", type=count, metavar="N", help="steps in all (default: 40000)")
+    sub.add_argument("--batch-size", type=count, metavar="M", help="pictures of a step (default: 4)")
+    sub.add_argument("--size", type=count, metavar="W", help="width and height of the crops in pixels (default: 256)")
+    sub.add_argument("--content-layer", metavar="LAYER", help="layer that compares content (default: relu4_2)")
+    sub.add_argument("--alpha", type=float, help="weight of the content cost (default: 7.5)")
+    sub.add_argument("--beta", type=float, help="weight of the style cost (default: 100)")
+    sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (default: 0.02)")
+    sub.add_argument(
+        "--learning-rate", type=float, help="of Adam, at first (default: 0.001); it falls to 0 until the last step"
+    )
     sub.add_argument("--start", metavar="NETWORK", help="network to begin with, such as one of another style")
-    sub.add_argument("--seed", type=int, help="seed of the first parameters and of the crops (0)")
+    sub.add_argument("--seed", type=seed, help="seed of the first parameters and of the crops (default: 0)")
     sub.add_argument(
         "--precision", choices=["float32", "bfloat16", "auto"], help="what the loss network computes in (auto)"
     )
-    sub.add_argument("--every", type=count, default=500, metavar="N", help="steps between files (%(default)s)")
+    sub.add_argument("--every", type=count, default=500, metavar="N", help="steps between files (default: %(default)s)")
     sub.add_argument("--sample", help="picture painted each time files are written (our own)")
     sub.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
 
@@ -163,7 +171,10 @@ def add_export(verb):
     sub.add_argument("network", help="as apply takes it")
     sub.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write, a .tflite")
     sub.add_argument(
-        "--precision", choices=["float32", "float16"], default="float32", help="float16: half the size (%(default)s)"
+        "--precision",
+        choices=["float32", "float16"],
+        default="float32",
+        help="float16: half the size (default: %(default)s)",
     )
     sub.add_argument("--size", type=count, nargs=2, metavar=("W", "H"), help="of the pictures, in pixels (any)")
 

@@ -6,19 +6,28 @@ import signal
 from ..eager.presets import COLORS, PRESETS
 from ..startup import start_tensorflow
 from .classroom import print_table
-from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar
+from .common import add_dask, check_new, count, executor, paint_pictures, picture_bar, seed
 from .terminal import say
 
 
 def add_demo(verb):
     """Add the verb `demo` and its options."""
     sub = verb("demo", _demo, "check the expected values, and paint a photograph in our brush strokes")
-    sub.add_argument("-o", "--output", default="output/generated_image.jpg", help="picture to write (%(default)s)")
     sub.add_argument(
-        "--preset", choices=("fast", "course"), default="fast", help="course: its own 200 iterations (%(default)s)"
+        "-o", "--output", default="output/generated_image.jpg", help="picture to write (default: %(default)s)"
     )
     sub.add_argument(
-        "--size", type=count, default=400, metavar="W", help="width in pixels; fewer on a slow machine (%(default)s)"
+        "--preset",
+        choices=("fast", "course"),
+        default="fast",
+        help="course: its own 200 iterations (default: %(default)s)",
+    )
+    sub.add_argument(
+        "--size",
+        type=count,
+        default=400,
+        metavar="W",
+        help="width in pixels; fewer on a slow machine (default: %(default)s)",
     )
     sub.add_argument("--iterations", type=count, metavar="N", help="steps on the network itself (the preset's)")
     sub.add_argument("--weights", metavar="FILE", help="weights to use in place of those found")
@@ -47,14 +56,18 @@ def add_stylize(verb):
     """Add the verb `stylize` and its options."""
     sub = verb("stylize", _stylize, "paint pictures in the style of others")
     _add_pictures(sub)
-    sub.add_argument("--preset", choices=PRESETS, default="fast", help="how to paint (%(default)s)")
+    sub.add_argument("--preset", choices=PRESETS, default="fast", help="how to paint (default: %(default)s)")
     sub.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
     sub.add_argument("--iterations", type=count, metavar="N", help="steps on the network itself (the preset's)")
     sub.add_argument("--alpha", type=float, help="weight of the content cost (the preset's)")
     sub.add_argument("--beta", type=float, help="weight of the style cost (the preset's)")
     sub.add_argument("--variation", type=float, help="weight of the total variation: smooths (the preset's)")
     sub.add_argument(
-        "--scale", type=float, action="append", metavar="S", help="size of a style's strokes, given as --weight is (1)"
+        "--scale",
+        type=float,
+        action="append",
+        metavar="S",
+        help="size of a style's strokes, given as --weight is (default: 1)",
     )
     sub.add_argument(
         "--mask", action="append", help="picture that is white where in the content a style goes, given as --weight is"
@@ -63,7 +76,7 @@ def add_stylize(verb):
         "--color", choices=COLORS, help="whose colours; luminance and histogram keep the photograph's (style)"
     )
     sub.add_argument("--start", help="content, blend, noise, recolored, or a picture to go on with (the preset's)")
-    sub.add_argument("--seed", type=int, help="seed of the noise, to get the same picture again")
+    sub.add_argument("--seed", type=seed, help="seed of the noise, to get the same picture again")
     sub.add_argument(
         "--every", type=count, metavar="N", help="also save the picture every N steps: OUT-000050.jpg and so on"
     )
@@ -86,6 +99,9 @@ def _stylize(args):
     preset, pictures = PRESETS[args.preset], [*args.style, *(args.mask or ())]
     if args.start is not None and args.start not in STARTS:
         # At half the size its details would be lost.
+        if not pathlib.Path(args.start).exists():
+            expected = f"{', '.join(map(str, STARTS))}, or a picture"
+            raise ValueError(f"--start takes {expected}; found {args.start!r}, which is no file either.")
         changes |= {"start": read_image(args.start), "sketch": preset.sketch[-1:]}
         pictures.append(args.start)
     preset, saved = preset.but(**changes), {"every": args.every, "gif": args.gif}
@@ -140,7 +156,7 @@ def add_restyle(verb):
     sub = verb("restyle", _restyle, "paint pictures in any style in one pass, with a network trained by others")
     _add_pictures(sub)
     sub.add_argument("--models", metavar="DIR", help="folder of the models (where weights download puts them)")
-    sub.add_argument("--strength", type=float, default=1, help="0 is the content's own style (%(default)s)")
+    sub.add_argument("--strength", type=float, default=1, help="0 is the content's own style (default: %(default)s)")
     sub.add_argument("--size", type=int, metavar="W", help="width of the result in pixels (the content's)")
     add_dask(sub)
 
@@ -177,7 +193,7 @@ def _add_pictures(sub):
         type=float,
         action="append",
         metavar="W",
-        help="share of a style among several: one for all styles, or one for each in their order (1)",
+        help="share of a style among several: one for all styles, or one for each in their order (default: 1)",
     )
 
 

@@ -15,7 +15,7 @@ def add_weights(verb):
         "--source",
         choices=["vlfeat", "keras", "arbitrary"],
         default="vlfeat",
-        help="VGG-19 in 535 or 80 MB, or the models of restyle in 3 MB (%(default)s)",
+        help="VGG-19 in 535 or 80 MB, or the models of restyle in 3 MB (default: %(default)s)",
     )
     download.add_argument("--folder", help="where to keep the file (pretrained-model/ of the project)")
     download.set_defaults(run=_download)
@@ -23,9 +23,16 @@ def add_weights(verb):
 
 def _inspect(args):
     from ..weights.download import PUBLISHED, checksums
+    from ..weights.network import WeightsError
     from ..weights.reading import read_weights
 
-    weights = read_weights(args.file)
+    try:
+        weights = read_weights(args.file)
+    except WeightsError:
+        if line := _own_file(args.file):
+            say(f"{args.file}: {line}")
+            return 0
+        raise
     sums = checksums(args.file)
     known = next((PUBLISHED[s] for s in sums if s in PUBLISHED), "not one of the published files we know")
     say(f"{args.file}: {weights.network}, {weights.layout}")
@@ -38,6 +45,28 @@ def _inspect(args):
         W, b = weights[name]
         say(f"{name}  kernel {'x'.join(map(str, W.shape))}  bias {b.size}")
     return 0
+
+
+def _own_file(file):
+    """Say what a file of ours is that holds no VGG; an empty line for others."""
+    from ..startup import start_tensorflow
+
+    start_tensorflow()
+    from ..feedforward.checkpoint import CheckpointError, load_network
+    from ..weights.network import WeightsError
+    from ..weights.sketch import read_sketch
+
+    try:
+        read_sketch(file)
+        return "the sketch of VGG-19 that the preset fast takes its first steps on"
+    except (OSError, WeightsError):
+        pass
+    try:
+        settings = load_network(file).settings or {}
+    except (OSError, CheckpointError):
+        return ""
+    style = f", trained on {settings['picture']}" if "picture" in settings else ""
+    return f"a network of fast style transfer{style}. Apply it with: nst-course apply {file} PICTURE -o DIR"
 
 
 def _download(args):
