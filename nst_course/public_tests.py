@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from .classroom.checks.assignment import check_one
-from .classroom.checks.running import CheckError, seeing, untouched
+from .classroom.checks.notebook import seeing
+from .classroom.checks.running import CheckError, untouched
 from .expected import expected_value
 
 __all__ = [

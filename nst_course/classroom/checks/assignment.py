@@ -4,7 +4,7 @@ import html
 import inspect
 from typing import NamedTuple
 
-from .formulas import check_formula
+from .comparing import check_formula
 from .networks import check_model, check_style
 from .running import CheckError
 from .tensorflow2 import check_step, check_style_outputs, takes_outputs, with_lists

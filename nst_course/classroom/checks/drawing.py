@@ -5,7 +5,8 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from .running import mode, seeing
+from .notebook import seeing
+from .running import mode
 
 #: Mistakes in which the entries of an unrolled matrix stand in the wrong places.
 MISPLACED = {"no-transpose", "transposed-first", "positions", "wrong-axis", "one-side", "batch-axis"}

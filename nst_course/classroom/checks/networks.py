@@ -12,7 +12,8 @@ from ...session import load_vgg_model
 from ...weights.network import VGGWeights
 from .formulas import formulas
 from .mistakes import HINTS as FORMULA_HINTS
-from .running import CONFIG, CheckError, Subject, has_caret, is_tensor, seeing, untouched
+from .notebook import has_caret, seeing
+from .running import CONFIG, CheckError, Subject, is_tensor, untouched
 
 #: The course's layers and one more, so that 0.2 is no mean; each has a coefficient that tells it from the others.
 LAYERS = [("conv1_1", 0.1), ("conv2_1", 0.3), ("conv3_1", 0.15), ("conv4_1", 0.25), ("conv4_2", 0.05), ("conv5_1", 0.4)]

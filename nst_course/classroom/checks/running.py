@@ -1,22 +1,20 @@
 """Run somebody's function where it can do no harm, and say in a sentence what it raised."""
 
 import contextlib
-import dis
-import functools
 import inspect
 import io
 import logging
 import os
 import random
-import re
 import sys
 import threading
-import types
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from .explain import InteractiveSessionError, explain, message
 
 tf1 = tf.compat.v1
 
@@ -74,10 +72,6 @@ def is_tensor(value):
     return isinstance(value, tf.Tensor | tf.Variable)
 
 
-class InteractiveSessionError(RuntimeError):
-    """A checked function has opened an InteractiveSession."""
-
-
 class Subject(NamedTuple):
     """What is checked: the function's name, the first part of its mistakes' names, and what its result is called."""
 
@@ -120,7 +114,7 @@ class Subject(NamedTuple):
             if isinstance(error, CheckError):
                 raise
             slug, hint = explain(error)
-            found = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
+            found = f"{type(error).__name__}: {message(error)}".removesuffix(": ")
             raise self.error(expected, found, (slug, hint)) from error
 
     def read(self, expected, results, sess):
@@ -144,209 +138,6 @@ class Subject(NamedTuple):
             tensors = [result for result in results if is_tensor(result)]
             values = iter(sess.run(tensors) if sess and tensors else [tensor.numpy() for tensor in tensors])
         return [np.asarray(next(values) if is_tensor(result) else result) for result in results]
-
-
-#: Exception, what its message matches, the mistake's name, the hint. The first that fits is taken; {0} is what the
-#: pattern's group found.
-_EXCEPTIONS = (
-    (
-        InteractiveSessionError,
-        "",
-        "interactive-session",
-        "The function opens an InteractiveSession, which stays open after it and takes the place of the notebook's "
-        "session: all later cells would fail. Use what the notebook gives, or no session at all.",
-    ),
-    (
-        (Exception, SystemExit),
-        r"feed a value for placeholder",
-        "placeholder",
-        "The function makes a placeholder, and nothing feeds it a value. Use the arguments themselves.",
-    ),
-    (
-        TypeError,
-        r"as a Python .?bool",
-        "tensor-as-condition",
-        "A tensor of a graph stands where Python asks yes or no, as after if, and, or while: it has no value yet. "
-        "The formulas need no condition.",
-    ),
-    (
-        TypeError,
-        r"(?i)iterating over|not iterable|is not a sequence",
-        "iterated",
-        "Something is gone through item by item, by a loop or by unpacking, that cannot be, such as a tensor of a "
-        "graph. TensorFlow's functions work on whole tensors.",
-    ),
-    (
-        (TypeError, ValueError, tf.errors.InvalidArgumentError),
-        r"for \^|logical_xor|LogicalXor|bitwise_xor|BitwiseXor",
-        "caret",
-        "In Python ^ is no power: it compares bits. A power is written **.",
-    ),
-    (
-        AssertionError,
-        r"reset_default_graph|nested graphs",
-        "reset-graph",
-        "The function calls tf.reset_default_graph, which throws away the notebook's graph while it is in use. That "
-        "belongs into a cell of its own, or nowhere.",
-    ),
-    (
-        RuntimeError,
-        r"(?i)closed session|session .*closed",
-        "session-closed",
-        "A session is used that was closed. The notebook's session stays open: look for close, and for a with around "
-        "sess.",
-    ),
-    (
-        AttributeError,
-        r"module '\S*keras\S*' has no attribute '(\w+)'",
-        "keras-name",
-        "Today's Keras has nothing called {0}: it was dropped with Keras 3, or is mistyped. TensorFlow has a function "
-        "of its own for each step of the formulas.",
-    ),
-    (
-        (SystemExit, GeneratorExit),
-        "",
-        "exits",
-        "The function ends Python with exit or quit. Look for such a call: a function ends with return.",
-    ),
-    (
-        (NotImplementedError, TypeError),
-        r"symbolic|__array__",
-        "numpy-on-tensor",
-        "A NumPy function was given a tensor of a graph, which has no numbers yet. Compute with TensorFlow's own "
-        "functions, so that the result stays something an optimiser can differentiate.",
-    ),
-    (
-        NotImplementedError,
-        "",
-        "blank",
-        "The function still raises NotImplementedError: its blank is not filled in. Put your code where that line is.",
-    ),
-    (
-        (TypeError, ValueError, AttributeError),
-        r"NoneType|None values|value \(None\)|value None",
-        "none-used",
-        "The code computes with None: a blank that still says None, or a step whose result was not kept. Look for a "
-        "name that is None at that line.",
-    ),
-    (
-        AttributeError,
-        r"compat\.v1\S* has no attribute '(\w+)'",
-        "name",
-        "TensorFlow has nothing called {0}. Is it mistyped? Compare it with the function's documentation.",
-    ),
-    (
-        AttributeError,
-        r"Tensor\b.* has no attribute '(\w+)'",
-        "attribute",
-        "A tensor has no {0}; NumPy arrays may have it. Look for TensorFlow's own function that does the same.",
-    ),
-    (
-        AttributeError,
-        r"module '\S*tensorflow\S*' has no attribute '(\w+)'",
-        "tf1-name",
-        "TensorFlow 2 has no tf name {0}: it is a name of TensorFlow 1, or mistyped. The course's names are in "
-        "tensorflow.compat.v1; look at how the first cell imports TensorFlow.",
-    ),
-    (
-        AttributeError,
-        r"'numpy\.ndarray' object has no attribute '(\w+)'",
-        "array",
-        "In the run a_C and a_S are NumPy arrays, values that sess.run has read; an array has no {0}. Ask the other "
-        "argument, a_G, which is always a tensor.",
-    ),
-    (
-        NameError,
-        r"'(\w+)'",
-        "name",
-        "The name {0} has no value when it is used: mistyped, or assigned nowhere before that line. Compare its "
-        "spelling with the lines above.",
-    ),
-    (
-        (tf.errors.FailedPreconditionError, tf.errors.InternalError),
-        "variable",
-        "initialiser",
-        "Some variables have no value yet: the optimiser keeps its own, beside the picture. The initialiser must be "
-        "made and also run in the session, before anything else.",
-    ),
-    (
-        (ValueError, RuntimeError, TypeError, tf.errors.InvalidArgumentError),
-        r"element of this graph|same graph|from a different graph|out of scope",
-        "other-graph",
-        "The function uses a tensor that was made outside it, in another graph. Use the function's arguments only, and "
-        "nothing of that name from an earlier cell.",
-    ),
-    (
-        (TypeError, ValueError),
-        r"`fetch`|Fetch argument",
-        "fetch",
-        "sess.run was given something that is no tensor and no operation. Is a pair of parentheses missing, so that a "
-        "function is passed and not what it makes?",
-    ),
-    (
-        TypeError,
-        r"positional argument|keyword argument|required argument",
-        "arguments",
-        "The number or the names of some arguments do not fit. Compare the def line with the one in the exercise, and "
-        "the calls with what they call.",
-    ),
-    (
-        (KeyError, LookupError),
-        "",
-        "key",
-        "A layer is looked up under a name that the model does not have. Look at what the loop takes out of "
-        "STYLE_LAYERS, and in which order.",
-    ),
-    (
-        (TypeError, ValueError, tf.errors.InvalidArgumentError),
-        r"dtype|type int|type float|expected to be an? \w+ tensor|Expected (?:int|float)",
-        "types",
-        "Two kinds of numbers meet: TensorFlow does not mix whole numbers with floats, or floats of two precisions. "
-        "Look at where sizes come in; sizes as Python numbers fit any tensor.",
-    ),
-    (
-        (ValueError, tf.errors.InvalidArgumentError),
-        r"(?i)shape|dimension|incompatible|size|rank|perm|axes|reshape|unpack",
-        "shapes",
-        "The shapes do not fit together at that step. Write down the shape of every intermediate result, from the "
-        "arguments on, with sizes read from the arguments rather than typed in.",
-    ),
-    (
-        RecursionError,
-        "",
-        "calls-itself",
-        "The function calls itself without end. Is the function called inside it meant to be another one?",
-    ),
-)
-
-
-def _message(error):
-    """Return what an exception says, without TensorFlow's account of the graph."""
-    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\].*", "", str(error))
-    node = re.search(r"^Node: .*\n(.*)", text, re.MULTILINE)
-    return " ".join((node[1] if node else text).split())[:300]
-
-
-def explain(error):
-    """Return the mistake's name and a hint for an exception."""
-    if isinstance(error, TypeError) and re.search("as a Python .?bool", str(error)) and _inside_run(error):
-        return "fetch", (
-            "sess.run takes one thing to run, or several in brackets: sess.run([a, b]). What stands second is taken "
-            "for values to feed."
-        )
-    for kinds, pattern, slug, hint in _EXCEPTIONS:
-        match = re.search(pattern, str(error))
-        if isinstance(error, kinds) and match:
-            return slug, hint.format(*match.groups())
-    return "raises", "The function stops with this exception. Read its last line, and look at the line it points to."
-
-
-def _inside_run(error):
-    """Say whether an exception was raised inside a session's run."""
-    return any(
-        frame.function == "run" and frame.filename.endswith("session.py")
-        for frame in inspect.getinnerframes(error.__traceback__, context=0)
-    )
 
 
 #: Output is silenced for the whole process, so that checks in several threads have to take turns.
@@ -432,86 +223,3 @@ def mode():
     else:
         with tf.Graph().as_default(), tf1.Session(config=CONFIG) as sess:
             yield sess
-
-
-def functions_of(fn):
-    """Return the plain functions that a callable is made of.
-
-    Those it wraps, that it is a method or a partial of, that a tf.function compiles, and that its closure holds.
-    """
-    found, waiting = [], [fn]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, types.FunctionType):
-            if any(one is other for other in found):
-                continue
-            found.append(one)
-            waiting += [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
-            waiting.append(getattr(one, "__wrapped__", None))
-        elif isinstance(one, functools.partial):
-            waiting.append(one.func)
-        elif isinstance(one, types.MethodType):
-            waiting.append(one.__func__)
-        elif one is not None:
-            waiting.append(getattr(one, "python_function", None))
-            if isinstance(method := inspect.getattr_static(type(one), "__call__", None), types.FunctionType):
-                waiting.append(method)
-    return found
-
-
-def _filled(cell):
-    try:
-        return callable(cell.cell_contents)
-    except ValueError:  # empty
-        return False
-
-
-@contextlib.contextmanager
-def seeing(fn, **ours):
-    """Let a callable, and the functions of its notebook, see our values in place of some globals.
-
-    The notebook's globals are put back at the end, with what the functions assigned to them undone.
-    """
-    notebooks = {id(function.__globals__): function.__globals__ for function in functions_of(fn)}
-    # What wraps a function may come from a library, whose globals are its own.
-    notebooks = [names for names in notebooks.values() if not _is_foreign(names)]
-    kept = [dict(names) for names in notebooks]
-    try:
-        for names in notebooks:
-            names.update(ours)
-        yield
-    finally:
-        for names, before in zip(notebooks, kept):
-            for name in names.keys() - before.keys():
-                del names[name]
-            names.update(before)
-
-
-def _is_foreign(names):
-    """Say whether globals are those of Python's or somebody else's module."""
-    file, name = names.get("__file__") or "", names.get("__name__") or ""
-    installed = file.startswith(os.path.dirname(os.__file__)) or "site-packages" in file
-    return installed and not name.startswith("nst_course")
-
-
-def mentions(fn, name):
-    """Say whether a callable's code uses a name."""
-    return any(name in function.__code__.co_names for function in functions_of(fn))
-
-
-def has_caret(fn):
-    """Say whether a callable's code has the operator ^."""
-    return any(
-        step.opname in ("BINARY_XOR", "INPLACE_XOR") or step.opname == "BINARY_OP" and step.argrepr in ("^", "^=")
-        for function in functions_of(fn)
-        for step in dis.get_instructions(function)
-    )
-
-
-def types_in(fn, sizes):
-    """Say whether some of these numbers are written into a callable's code."""
-    numbers = set()
-    for function in functions_of(fn):
-        for constant in function.__code__.co_consts:
-            numbers.update(constant if isinstance(constant, tuple) else [constant])
-    return any(number == size for number in numbers for size in sizes if isinstance(number, int | float))

@@ -13,7 +13,8 @@ from ...costs import compute_content_cost, compute_layer_style_cost, total_cost
 from .formulas import formulas
 from .networks import HINTS as NETWORK_HINTS
 from .networks import LAYERS, guarded, style_parts
-from .running import Subject, is_tensor, seeing, untouched
+from .notebook import seeing
+from .running import Subject, is_tensor, untouched
 
 #: What the two functions are called with there.
 _OUTPUTS = {"compute_content_cost": 2, "compute_style_cost": 3}

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from .mistakes import HINTS as FORMULA_HINTS
-from .running import Subject, has_caret, is_tensor, mode, seeing, untouched
+from .notebook import has_caret, seeing
+from .running import Subject, is_tensor, mode, untouched
 
 TOTAL = Subject("total_cost", "total", "J")
 #: J_content, J_style, and alpha and beta where they are given. The first is the course's own cell.
