@@ -146,6 +146,8 @@ def style_cost(**changes):
     return "compute_style_cost", LOOP.format(**{**EDIT, **changes})
 
 
+SWAPPED = LOOP.format(**EDIT).replace("(a_S, model[name])", "(model[name], a_S)")
+
 MODEL = """
 def model_nn(sess, input_image, {n}=200):
     {first}sess.run(tf.global_variables_initializer())
@@ -284,6 +286,17 @@ WRONG = [
         "batch-axis",
     ),
     (style_cost(cost="compute_content_cost"), "content-cost"),
+    # more that was seen
+    (content(f"tf.reduce_sum(tf.nn.relu(a_C - a_G) ** 2) / {N}"), "positive-only"),
+    (content(f"{D} / {N} + 1"), "offset"),
+    (content(f"tf.reduce_sum(tf.square(2 * a_C - a_G)) / {N}"), "binomial"),
+    (
+        style(f"tf.reduce_sum(tf.square(tf.reduce_sum(a_S, [1, 2]) - tf.reduce_sum(a_G, [1, 2]))) / {STYLE_N}"),
+        "channel-sums",
+    ),
+    (style(f"tf.linalg.trace(tf.square(GS - GG)) / {STYLE_N}"), "diagonal"),
+    (("compute_style_cost", SWAPPED), "swapped-arguments"),
+    (total("alpha * J_content + beta * J_style", "J_content, J_style, beta=40, alpha=10"), "order"),
     # decorated ones are not unwrapped
     (("gram_matrix", f"@doubled\ndef gram_matrix(A):\n    return {G}"), "normalised"),
     (

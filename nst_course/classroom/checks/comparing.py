@@ -179,7 +179,8 @@ def _parts(formula, fn, sess, found, rights):
         return parts + more
     if found[0].shape != np.shape(rights[0]):
         return parts or [part("shape", shape=found[0].shape, wanted=np.shape(rights[0]))]
-    return parts + (_rounded(found, rights) or _binomial(formula, found) or ([] if parts else more))
+    known = _rounded(found, rights) or _offset(found, rights) or _binomial(formula, found)
+    return parts + (known or ([] if parts else more))
 
 
 def _rounded(found, rights):
@@ -192,6 +193,14 @@ def _rounded(found, rights):
     if not any(np.mod(f, 1).any() for f in found):
         return [part("whole-result")]
     return []
+
+
+def _offset(found, rights):
+    """Recognise right results with a number added."""
+    offsets = [np.asarray(f - right) for f, right in zip(found, rights)]
+    if any(offset.ndim for offset in offsets) or np.ptp(offsets) > 1e-4 * np.abs(rights).max():
+        return []
+    return [part("offset", offset=float(np.mean(offsets)))]
 
 
 def _binomial(formula, found):

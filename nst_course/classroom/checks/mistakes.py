@@ -142,6 +142,10 @@ HINTS = {
     "begins-late": "The first part of the sum is missing: a loop begins one late. Look at the range.",
     "half-the-pairs": "Of each pair of channels only one order is counted, entries on one side of the diagonal. Look "
     "at the range of the inner loop.",
+    "positive-only": "Only differences of one sign count: a function such as relu has cut the others off.",
+    "channel-sums": "Each channel was summed up over all positions, and those sums were compared. The Gram matrix "
+    "multiplies channels with each other before it sums up: it is about which are active together.",
+    "offset": "To the right result {offset:.4g} is added, whatever comes in. Look for a term too many.",
     "batch-axis": "The axis of the batch was transposed with the others: a matrix of three axes went into gram_matrix, "
     "which then makes one small matrix for every channel. Write down the shape after the transpose.",
     "elsewhere": "Right for the course's 4 x 4 x 3, but not where height, width and channels differ. Look for a size "
@@ -282,6 +286,8 @@ def content_structures():
 
     for i, j in itertools.permutations(range(len(_ORDERS) + 1), 2):
         yield Structure(("unrolled-differently",), differently(i, j))
+    for sign in (1, -1):
+        yield Structure(("positive-only",), lambda a, b, s=sign: np.square(np.maximum(s * (_f(a) - _f(b)), 0)).sum())
     for mistakes, part in _PARTS.items():
         for axis in (3, 2, 1):
 
@@ -398,6 +404,8 @@ def style_structures():
         for where in ((part,), (part, part)):
             yield Structure(mistakes, compared(square, right, right, lambda A, where=where: gram(A)[where]))
         yield Structure(mistakes, compared(square, right, right, lambda A, part=part: gram(A[:, part])))
+    yield Structure(("channel-sums",), compared(square, right, right, lambda A: A.sum(1)))
+    yield Structure(("diagonal",), compared(square, right, right, lambda A: np.square(A).sum(1)))
     for k in (0, 1):
         yield Structure(("half-the-pairs",), compared(square, right, right, lambda A, k=k: np.triu(gram(A), k)))
     for loss, combine in LOSSES.items():

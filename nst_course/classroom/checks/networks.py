@@ -46,6 +46,8 @@ HINTS = {
     "the two is run.",
     "style-for-both": "The cost is 0 for every picture and does not depend on it: the style's activations are used "
     "for both sides. Those of the generated picture must stay a tensor; look at which of the two is run.",
+    "swapped-arguments": "compute_layer_style_cost got the generated picture's activations first and the style's "
+    "second. The number is the same, but the function reads sizes off its second argument, which has to be the tensor.",
     "content-cost": "compute_content_cost was called for the layers where compute_layer_style_cost belongs: "
     "activations are compared, and not their Gram matrices. Look at what is called inside the loop.",
     "session-changed": "After the function the input holds another picture than before: an initialiser or an assign "
@@ -163,7 +165,13 @@ def check_style(fn):
 
         _assign(sess, model, style)
         ours = {"sess": sess, "model": dict(model), "STYLE_LAYERS": list(LAYERS)}
-        with seeing(fn, **ours, compute_layer_style_cost=compute_layer_style_cost):
+        swapped = []
+
+        def layer_style_cost(a_S, a_G):
+            swapped.append(is_tensor(a_S) and not is_tensor(a_G))
+            return compute_layer_style_cost(a_S, a_G)
+
+        with seeing(fn, **ours, compute_layer_style_cost=layer_style_cost):
             sess.watch(model["input"])
             result = STYLE.call(expected, fn, dict(model), list(LAYERS), **_named(fn, sess=sess))
             sess.variable = None
@@ -204,6 +212,8 @@ def check_style(fn):
             raise STYLE.error(expected, f"J_style = {found[0]:.6g}", *parts)
         if not unchanged:
             raise STYLE.error(expected, "the right cost, and another picture in sess", _part("session-changed"))
+        if any(swapped):
+            raise STYLE.error(expected, "the right cost, its two arguments swapped", _part("swapped-arguments"))
         # As in the notebook, where the cost is lowered from the content picture.
         _assign(sess, model, content)
         right = sum(c * compute_layer_style_cost(a_S, a_G) for c, a_S, a_G in zip(coefficients, styles, outputs))

@@ -99,6 +99,11 @@ NO_GRADIENT = (
     "The value is right, but what flows back to the two costs is not: the optimiser would lower another cost, or none. "
     "Look for stop_gradient, a rounding, or NumPy on the way.",
 )
+ORDER = (
+    "order",
+    "alpha comes before beta in the exercise's def line; here their order is another one, and a call that gives them "
+    "without names mixes them up.",
+)
 RENAMED = (
     "renamed",
     "The notebook calls total_cost(J_content, J_style, alpha=10, beta=40): alpha and beta have to keep their names. "
@@ -123,6 +128,9 @@ def check_total(fn):
             if has_caret(fn):
                 parts = [("caret", FORMULA_HINTS["caret"])]
             raise TOTAL.error(shown[i], _shown(found[i], CASES[i]), *parts)
+        by_place = _by_place(shown[2], fn)
+        if by_place and not np.isclose(TOTAL.read(shown[2], by_place, sess)[0], rights[2], rtol=1e-5):
+            raise TOTAL.error(shown[2], "another number where alpha and beta have no names", ORDER)
         # The edition for TensorFlow 2 has it compiled, and what is compiled returns tensors.
         if any(map(is_tensor, results)) and not hasattr(fn, "python_function"):
             raise TOTAL.error(f"{shown[0]}, a float", f"a tensor, J = {found[0]:.6g}", TENSOR)
@@ -148,6 +156,18 @@ def _called(expected, fn, case):
         except (TypeError, ValueError):
             pass  # nothing is known of its parameters
     return TOTAL.call(expected, fn, *case[:2], **dict(zip(names, case[2:])))
+
+
+def _by_place(expected, fn):
+    """Return the result with alpha and beta given without their names, in a list; empty where they need names."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
+    if len(places) < 4 and not any(p.kind is p.VAR_POSITIONAL for p in places):
+        return []
+    return [TOTAL.call(expected, fn, *CASES[2])]
 
 
 def _gradients(fn, costs, expected):
