@@ -48,17 +48,17 @@ def project(tmp_path_factory, pytestconfig):
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(project):
-    """Start JupyterLab in the copy; return its address."""
+@pytest.fixture
+def address(project, tmp_path):
+    """Start JupyterLab in the copy; return its address. Each test has its own, with no tabs of another."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     options = ["--no-browser", f"--port={port}", "--ip=127.0.0.1", "--IdentityProvider.token=tour"]
     options += [f"--ServerApp.root_dir={project}", "--LabApp.expose_app_in_browser=True", "--allow-root"]
     # Where settings of the person who runs this are kept does not matter, nor do extensions.
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(project / "config"), "JUPYTER_NO_CONFIG": "1"}
-    with open(project / "lab.log", "wb") as log:
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "JUPYTER_NO_CONFIG": "1"}
+    with open(tmp_path / "lab.log", "wb") as log:
         lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], stdout=log, stderr=log, env=environment)
     try:
         until(lambda: answers(port))
