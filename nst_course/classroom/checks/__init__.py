@@ -8,7 +8,7 @@ caller's graph, session, globals and random states stay as they are.
 """
 
 from .assignment import check_assignment, check_one
-from .running import CheckError
+from .running import CheckError, turn
 
 __all__ = [
     "CheckError",
@@ -36,7 +36,7 @@ def check_content_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("compute_content_cost", fn))
+    _say("compute_content_cost", fn)
 
 
 def check_gram_matrix(fn):
@@ -52,7 +52,7 @@ def check_gram_matrix(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("gram_matrix", fn))
+    _say("gram_matrix", fn)
 
 
 def check_layer_style_cost(fn):
@@ -70,7 +70,7 @@ def check_layer_style_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("compute_layer_style_cost", fn))
+    _say("compute_layer_style_cost", fn)
 
 
 def check_style_cost(fn):
@@ -88,7 +88,7 @@ def check_style_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("compute_style_cost", fn))
+    _say("compute_style_cost", fn)
 
 
 def check_total_cost(fn):
@@ -104,7 +104,7 @@ def check_total_cost(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("total_cost", fn))
+    _say("total_cost", fn)
 
 
 def check_model_nn(fn):
@@ -123,7 +123,7 @@ def check_model_nn(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("model_nn", fn))
+    _say("model_nn", fn)
 
 
 def check_train_step(fn):
@@ -142,4 +142,10 @@ def check_train_step(fn):
     CheckError
         If it is wrong: what was expected, what was found, and the likely cause.
     """
-    print(check_one("train_step", fn))
+    _say("train_step", fn)
+
+
+def _say(name, fn):
+    # In its turn: the check of another thread would silence the line too.
+    with turn:
+        print(check_one(name, fn))

@@ -141,7 +141,7 @@ class Subject(NamedTuple):
 
 
 #: Output is silenced for the whole process, so that checks in several threads have to take turns.
-_turn = threading.RLock()
+turn = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -149,7 +149,7 @@ def untouched():
     """Keep the output of a block to itself, and put the random states back after it."""
     numpy_state, python_state, level = np.random.get_state(), random.getstate(), logging.root.manager.disable
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_turn)
+        stack.enter_context(turn)
         stack.enter_context(_eager_seed())
         stack.enter_context(_no_interactive_session())
         stack.enter_context(warnings.catch_warnings())
