@@ -23,6 +23,7 @@ from .keeper import adopt_orphans, descendants, kill  # noqa: E402
 
 CELL_OUTPUT = 1_000_000  # characters a cell may leave in the notebook
 ANSWER = 30  # seconds, at most, that a kernel has to end a cell which it was told to interrupt
+START, STARTS = 60, 3  # seconds a kernel has to answer for the first time, and how many are tried
 
 _TOO_LONG = "the cell took more than {:.4g} s and was interrupted; c.Execute.timeout in nbgrader_config.py allows more"
 
@@ -80,16 +81,19 @@ def run(nb, folder, cell_seconds, limit):
 
     A cell that does not let itself be interrupted takes its kernel with it. The others must not pay for that: a new
     kernel runs what went before it once more, without it, and goes on behind it.
+
+    A kernel that does not come up is started anew. Its ports were chosen before it binds them, and another program may
+    have taken one meanwhile; it then ends, or waits for ever.
     """
     cell_seconds = cell_seconds if cell_seconds and cell_seconds > 0 else None
     too_long = _TOO_LONG.format(cell_seconds or 0)
-    stuck, done = set(), 0
+    stuck, done, starts = set(), 0, 0
     while True:
         client = BoundedClient(
             nb,
             timeout=cell_seconds,
             iopub_timeout=min(cell_seconds or ANSWER, ANSWER),
-            startup_timeout=3600,  # the limit of the submission ends it before
+            startup_timeout=START,
             interrupt_on_timeout=True,
             error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": []},
             raise_on_iopub_timeout=True,
@@ -99,9 +103,10 @@ def run(nb, folder, cell_seconds, limit):
             shutdown_kernel="immediate",
             resources={"metadata": {"path": str(folder)}},
         )
-        index = 0
+        index, starts = 0, starts + 1
         try:
             with client.setup_kernel():
+                starts = 0
                 for index, cell in enumerate(nb.cells):
                     if index in stuck or cell.cell_type != "code":
                         continue
@@ -120,6 +125,8 @@ def run(nb, folder, cell_seconds, limit):
             stuck.add(index)
             done = max(done, index + 1)
         except Exception as problem:  # whatever it is, the cells that are done keep their points
+            if 0 < starts < STARTS and not limit.reason:
+                continue
             name, text = limit.reason or (type(problem).__name__, str(problem)[:1000])
             break
     for cell in nb.cells[done:]:

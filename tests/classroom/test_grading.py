@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import pytest
 
 pytest.importorskip("nbgrader")
 
+from nbclient import NotebookClient
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
@@ -560,6 +562,40 @@ def test_a_cell_that_cannot_be_interrupted_costs_no_other(tmp_path):
     assert [output.text for output in first] == ["once\n"]
     assert second[-1].ename == "CellTimeoutError" and "more than 2 s and was interrupted" in second[-1].evalue
     assert [output.data["text/plain"] for output in third] == ["6"]
+
+
+@pytest.mark.parametrize("port", ["shell_port", "iopub_port"])  # the kernel ends, or lives on and never answers
+def test_a_kernel_whose_port_is_taken_costs_no_points(port, tmp_path, monkeypatch):
+    made = []
+
+    def create(client):
+        manager = NotebookClient.create_kernel_manager(client)
+        if not made:
+            manager.cache_ports = False
+            setattr(manager, port, taken.getsockname()[1])
+        made.append(manager)
+        return manager
+
+    monkeypatch.setattr(execution, "START", 5)
+    monkeypatch.setattr(execution.BoundedClient, "create_kernel_manager", create)
+    nb = notebook(code("1 + 1"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        execution.run(nb, tmp_path, 20, types.SimpleNamespace(reason=None))
+    assert nb.cells[0].outputs[0].data["text/plain"] == "2" and len(made) == 2
+    assert not psutil.Process().children()
+
+
+def test_a_kernel_that_never_comes_up_is_an_error(tmp_path, monkeypatch):
+    starts = []
+
+    def fail(client, **kwargs):
+        starts.append(client)
+        raise RuntimeError("no kernel today")
+
+    monkeypatch.setattr(execution.BoundedClient, "start_new_kernel", fail)
+    nb = notebook(code("1 + 1"))
+    execution.run(nb, tmp_path, 20, types.SimpleNamespace(reason=None))
+    assert [output.evalue for output in nb.cells[0].outputs] == ["no kernel today"] and len(starts) == execution.STARTS
 
 
 @pytest.mark.parametrize(
