@@ -342,8 +342,8 @@ EXPECTED = (
     ),
     Expected("J_style_layer", (9.190278,), 1e-6, "graph seed 1, op seeds 3 and 9", "any", COURSE, _layer_style),
     Expected("J", (35.34667875478276,), 1e-14, "np.random.seed(3), two randn", "any", COURSE, _total),
-    # The same functions in the edition for TensorFlow 2, whose cells draw other numbers. Two of its values are off by
-    # 0.01 to 0.03 %, as on a GPU that multiplies matrices with 10 bits; the content cost, without a product, is exact.
+    # The same functions in the edition for TensorFlow 2, whose cells draw other numbers. The two with a matrix product
+    # were printed on a GPU that rounds factors to 10 bits (TensorFloat-32), 0.01 to 0.03 % off; a test does the same.
     Expected("TF2 J_content", (7.0568767,), 1e-6, _EAGER, "any", TENSORFLOW2, _content2),
     Expected("TF2 GA[0]", (63.193256, -26.729713, -7.732155), 5e-4, _EAGER, "any", TENSORFLOW2, _gram2),
     Expected("TF2 J_style_layer", (14.01649,), 5e-4, _EAGER, "any", TENSORFLOW2, _layer_style2),

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from .weights.find import load_weights
+from .weights.network import VGGWeights
 
 _NAMES = {f"conv{block}_{i}": f"block{block}_conv{i}" for block in range(1, 6) for i in range(1, 5)}
 
@@ -41,9 +42,9 @@ def keras_vgg19(include_top=False, weights="imagenet", input_shape=None):
 
     if include_top:
         raise ValueError("keras_vgg19 has no classifier. Expected include_top=False.")
-    missing = isinstance(weights, str) and weights != "imagenet" and not pathlib.Path(weights).is_file()
-    network = load_weights(None if missing or weights == "imagenet" else weights)
-    if missing:
+    is_file = not isinstance(weights, VGGWeights) and pathlib.Path(weights).is_file()
+    network = load_weights(weights if is_file or isinstance(weights, VGGWeights) else None)
+    if network is not weights and not is_file and weights != "imagenet":
         print(f"There is no {weights} here: the network that comes along is taken.")
     model = tf.keras.applications.VGG19(include_top=False, weights=None, input_shape=input_shape)
     for name, (W, bias) in network.parameters.items():

@@ -163,7 +163,6 @@ def grade(
         check_bubblewrap()
     course = Course(folder)
     submissions = course.submissions()
-    shares = course.shares
     limits = {"cell_seconds": course.cell_seconds, "seconds": time_limit, "memory": memory_limit}
     limits["threads"] = max(1, os.cpu_count() // jobs)
     graded = {}
@@ -193,7 +192,8 @@ def grade(
                 if problem is None:
                     restored = course.folder(scratch / "restored", student, assignment)
                     if sources is not None:
-                        write_functions(pathlib.Path(sources), student, assignment, restored)
+                        _, lost = _attempt(write_functions, pathlib.Path(sources), student, assignment, restored)
+                        notes += [f"its functions could not be written: {lost}"] if lost else []
                     options = {"hidden": (str(course.root),), "isolate": isolate}
                     run = runner.submit(run_submission, str(restored), limits, **options)
                     running[run] = student, assignment, notes, restored
@@ -211,7 +211,9 @@ def grade(
                 if problem is None:
                     mistakes, problem = _attempt(find_mistakes, restored)
                 if problem is None:
-                    tests, problem = _attempt(count_tests, restored, shares)
+                    tests, problem = _attempt(tests_passed, restored)
+                if problem is None:
+                    _, problem = _attempt(give_shares, restored, course.shares)
                 if problem is None:
                     scores, problem = _attempt(course.enter, student, assignment, scratch)
                 if problem is None:
@@ -271,12 +273,9 @@ def find_mistakes(folder):
     tuple of Mistake
         Each once, in the order of the cells.
     """
-    import nbformat
-
     mistakes = {}
-    for path in sorted(pathlib.Path(folder).glob("*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        for cell, kind, text in errors(c for c in cells if c.metadata.get("nbgrader", {}).get("grade")):
+    for _, notebook in _notebooks(folder):
+        for cell, kind, text in errors(_test_cells(notebook)):
             first, _, rest = text.partition("\n")
             if kind == "CheckError" and re.fullmatch(r"\w{1,80}: [\w./+-]{1,160}", first):
                 mistake = Mistake(first, rest[:1000])
@@ -286,8 +285,25 @@ def find_mistakes(folder):
     return tuple(mistakes.values())
 
 
-def count_tests(folder, shares=None):
-    """Say of each test cell of a folder's notebooks whether it passed, and give failed ones their share of the points.
+def tests_passed(folder):
+    """Say of each test cell of a folder's notebooks whether it passed.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Notebooks that have been run.
+
+    Returns
+    -------
+    tuple of (str, bool)
+        Each test cell's name, and whether it passed.
+    """
+    cells = [cell for _, notebook in _notebooks(folder) for cell in _test_cells(notebook)]
+    return tuple((str(cell.metadata.nbgrader["grade_id"]), not list(errors([cell]))) for cell in cells)
+
+
+def give_shares(folder, shares):
+    """Give failed tests of a folder's notebooks the share of their points that their mistake is worth.
 
     A share is given as nbgrader knows it: the cell's error becomes a text, and a number of points its result.
 
@@ -295,37 +311,34 @@ def count_tests(folder, shares=None):
     ----------
     folder : str or path-like
         Notebooks that have been run; those with shares are written anew.
-    shares : dict of str to float, optional
+    shares : dict of str to float
         By the mistake's name, such as ``"layer_style/missing-4"``, the share of the cell's points.
-
-    Returns
-    -------
-    tuple of (str, bool)
-        Each test cell's name, and whether it passed.
     """
     import nbformat
 
-    tests = []
-    for path in sorted(pathlib.Path(folder).glob("*.ipynb")):
-        notebook, changed = nbformat.read(path, as_version=4), False
-        for cell in notebook.cells:
-            marks = cell.metadata.get("nbgrader", {})
-            if not marks.get("grade") or cell.cell_type != "code":
-                continue
-            found = list(errors([cell]))
-            tests.append((str(marks["grade_id"]), not found))
-            mistakes = [text.partition("\n")[0].partition(": ")[2] for _, kind, text in found if kind == "CheckError"]
-            if shares and len(mistakes) == len(found) == 1 and mistakes[0] in shares:
-                points = shares[mistakes[0]] * float(marks.get("points", 0))
-                text = f"{found[0][2]}\n{points:g} of {marks['points']:g} points are given for this.\n"
+    for path, notebook in _notebooks(folder) if shares else ():
+        for cell in _test_cells(notebook):
+            found = [text for _, kind, text in errors([cell]) if kind == "CheckError"]
+            mistake = found[0].partition("\n")[0].partition(": ")[2] if len(found) == 1 else ""
+            if mistake in shares and len(list(errors([cell]))) == 1:
+                most = float(cell.metadata.nbgrader["points"])
+                points = shares[mistake] * most
+                text = f"{found[0]}\n{points:g} of {most:g} points are given for this.\n"
                 told = nbformat.v4.new_output("stream", name="stdout", text=text)
-                data = {"text/plain": repr(float(points))}
+                data = {"text/plain": repr(points)}
                 cell.outputs = [told, nbformat.v4.new_output("execute_result", data, execution_count=1)]
-                changed = True
-        if changed:
-            with whole_file(path) as temporary:
-                nbformat.write(notebook, temporary)
-    return tuple(tests)
+        with whole_file(path) as temporary:
+            nbformat.write(notebook, temporary)
+
+
+def _notebooks(folder):
+    import nbformat
+
+    return [(path, nbformat.read(path, as_version=4)) for path in sorted(pathlib.Path(folder).glob("*.ipynb"))]
+
+
+def _test_cells(notebook):
+    return [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
 def write_functions(folder, student, assignment, restored):
@@ -340,11 +353,9 @@ def write_functions(folder, student, assignment, restored):
     restored : str or path-like
         The folder with the submission's notebooks.
     """
-    import nbformat
-
     parts = []
-    for path in sorted(pathlib.Path(restored).glob("*.ipynb")):
-        for cell in nbformat.read(path, as_version=4).cells:
+    for _, notebook in _notebooks(restored):
+        for cell in notebook.cells:
             if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution"):
                 parts.append(cell.source.rstrip())
     with whole_file(folder / assignment / f"{student}.py") as temporary:

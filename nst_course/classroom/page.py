@@ -2,14 +2,13 @@
 
 import csv
 import html
-import pathlib
 import statistics
 
 from .._files import whole_file
 from .._text import printable
 
 #: What ends the names of mistakes of functions that are not written.
-_BLANK = ("NotImplementedError", "blank", "returns-none")
+_BLANK = ("NotImplementedError", "blank")
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -71,7 +70,6 @@ def points_in(path):
     dict of (str, str) to float
         By student and assignment; empty where there is no such table.
     """
-    path = pathlib.Path(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return {(row["student"], row["assignment"]): float(row["score"]) for row in csv.DictReader(file)}
@@ -106,7 +104,11 @@ def _tests(results):
     for result in results:
         for name, right in result.tests:
             passed.setdefault((result.assignment, name), []).append(right)
-    rows = [(name, f"{sum(seen)} of {len(seen)}", sum(seen) / len(seen)) for (_, name), seen in passed.items()]
+    several = len({assignment for assignment, _ in passed}) > 1
+    rows = [
+        (f"{assignment}: {name}" if several else name, f"{sum(seen)} of {len(seen)}", sum(seen) / len(seen))
+        for (assignment, name), seen in passed.items()
+    ]
     return f"<h2>Tests passed</h2>\n{_bars(rows)}" if rows else ""
 
 

@@ -743,6 +743,12 @@ def test_a_reshaped_matrix_is_drawn_beside_the_right_one(mode):
     assert "111 112 113 121" in text  # row 1, column 1, channels 1, 2 and 3, and the next position
     assert "111 121 211 221" in text  # channel 1 at all four positions
     assert "tf.reshape" not in text
+    # The wrong one of the two is drawn, not the first.
+    body = layer_style(RIGHT_UNROLL, RIGHT_COMPARE).replace(
+        "tf.reshape(a_G, [n_H * n_W, n_C])", "tf.reshape(a_G, [n_C, n_H * n_W])"
+    )
+    body = body.replace("AG = tf.transpose(", "AG = (")
+    assert "111 112 113 121" in rendered(student("compute_layer_style_cost", body), check_layer_style_cost)
     right_place = student("compute_layer_style_cost", layer_style(RIGHT_UNROLL, f"{SQUARE} / ({C2} * {P2})"))
     assert "111" not in rendered(right_place, check_layer_style_cost)
 
@@ -779,6 +785,15 @@ def test_how_far_am_i(mode):
     assert text.startswith("3 of 6\n") and "gram/elementwise" in text and "NotImplementedError" not in text
     html = progress._repr_html_()
     assert "<b>3 of 6</b>" in html and html.count("<tr>") == 6
+
+
+def test_a_forgotten_return_is_told_and_not_taken_for_a_blank():
+    (row,) = [
+        r
+        for r in check_assignment({"gram_matrix": student("gram_matrix", f"GA = {MATMUL}\nreturn None")}).rows
+        if r.mistake
+    ]
+    assert row.status == "not right yet" and row.mistake == "gram/returns-none"
 
 
 def test_functions_are_found_where_it_is_called():

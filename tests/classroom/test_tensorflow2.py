@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nst_course import CheckError, check_assignment, expected_value, features, keras_vgg19, load_weights, public_tests
 from nst_course.classroom.checks import check_content_cost, check_style_cost, check_train_step
+from nst_course.classroom.checks.tensorflow2 import takes_outputs
 
 NOTEBOOK = """
 from nst_course.public_tests import *
@@ -108,6 +109,51 @@ def test_the_numbers_are_those_of_numpy():
     S, G = (tf.random.normal([1, 4, 4, 3], mean=1, stddev=4).numpy().astype(float).reshape(16, 3) for _ in range(2))
     assert expected_value("TF2 J_style_layer").matches(np.square(S.T @ S - G.T @ G).sum() / (4 * 48**2))
     assert expected_value("TF2 J").matches(10 * 0.417022004702574 + 40 * 0.7203244934421581)
+
+
+def test_two_numbers_were_printed_by_a_gpu_that_rounds_to_10_bits():
+    """TensorFloat-32 rounds the factors of a matrix product to 10 bits, halves to even; sums are exact enough."""
+
+    def rounded(a):
+        bits = a.numpy().view(np.uint32)
+        return ((bits + 0xFFF + (bits >> 13 & 1)) & 0xFFFFE000).astype(np.uint32).view(np.float32).astype(float)
+
+    tf.random.set_seed(1)
+    A = rounded(tf.random.normal([3, 2], mean=1, stddev=4))
+    np.testing.assert_allclose((A @ A.T)[0], expected_value("TF2 GA[0]").value, rtol=1e-7)
+    tf.random.set_seed(1)
+    S, G = (rounded(tf.random.normal([1, 4, 4, 3], mean=1, stddev=4)).reshape(16, 3) for _ in range(2))
+    J_style_layer = np.square(S.T @ S - G.T @ G).sum() / (4 * 48**2)
+    np.testing.assert_allclose(J_style_layer, expected_value("TF2 J_style_layer").value[0], rtol=5e-7)
+
+
+def test_a_cost_that_does_not_fall_is_told():
+    """The function is right, and what the notebook gives it is not."""
+    names = notebook(
+        ("vgg_model_outputs(pictures[0]), vgg_model_outputs(pictures[1])", "[vgg_model_outputs(pictures[2])] * 2")
+    )
+    with pytest.raises(CheckError, match="The cost does not fall. .* comes from the picture"):
+        public_tests.train_step_test(names["train_step"], names["pictures"][2])
+    names = notebook(("def vgg_model_outputs(image):\n", "def vgg_model_outputs(image):\n    image = pictures[2]\n"))
+    with pytest.raises(CheckError, match="train_step/raises"):  # no gradient reaches the optimizer
+        public_tests.train_step_test(names["train_step"], names["pictures"][2])
+
+
+@pytest.mark.parametrize(
+    "arguments, is_second",
+    [
+        ("model, STYLE_LAYERS", False),
+        ("model, STYLE_LAYERS, sess", False),
+        ("model, STYLE_LAYERS, verbose=False", False),
+        ("style_image_output, generated_image_output, STYLE_LAYERS", True),
+        ("a_S, a_G, layers", True),
+        ("a_S, a_G, layers=[('block1_conv1', 1.0)]", True),
+    ],
+)
+def test_how_the_editions_are_told_apart(arguments, is_second):
+    names = {}
+    exec(f"def compute_style_cost({arguments}): pass", names)
+    assert takes_outputs("compute_style_cost", names["compute_style_cost"]) == is_second
 
 
 def test_a_run_after_the_test_of_train_step(right, capsys):

@@ -12,8 +12,8 @@ from .total import check_total
 
 #: What was got right, function by function.
 PRAISE = {
-    "compute_content_cost": "You compare the activations entry by entry, and the result does not depend on how large "
-    "the layer is written out.",
+    "compute_content_cost": "You compare the activations entry by entry, and divide by the size of the layer, whatever "
+    "it is.",
     "gram_matrix": "Every channel meets every other one, and where in the picture they are active is forgotten.",
     "compute_layer_style_cost": "You kept the channels together when you unrolled, and compare Gram matrices, not "
     "pictures.",
@@ -116,8 +116,7 @@ def _row(name, fn):
     try:
         check_one(name, fn)
     except CheckError as error:
-        slugs = error.mistake.split("/")[1].split("+")
-        if "blank" in slugs or error.found == "None":
+        if error.mistake.endswith("/blank"):
             return Row(name, WRITTEN, "", "")
         text = f"Expected {error.expected}; found {error.found}. {error.hint}"
         return Row(name, WRONG, error.mistake, text, error.drawing)

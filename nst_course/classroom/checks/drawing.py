@@ -16,7 +16,7 @@ CODED = np.array([[[[100 * i + 10 * j + c for c in (1, 2, 3)] for j in (1, 2)] f
 
 
 def draw(fn):
-    """Draw the matrix that a compute_layer_style_cost gives to gram_matrix, beside the one that was meant.
+    """Draw the wrong matrix that a compute_layer_style_cost gives to gram_matrix, beside the one that was meant.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def draw(fn):
     Returns
     -------
     str
-        Lines; empty if it gives no matrix to gram_matrix.
+        Lines; empty if it gives gram_matrix nothing else than was meant.
     """
     given = []
 
@@ -37,9 +37,10 @@ def draw(fn):
     with contextlib.suppress(Exception), mode() as sess:
         with seeing(fn, gram_matrix=gram_matrix):
             fn(tf.constant(CODED), tf.constant(CODED))
-        found = np.asarray(sess.run(given[0]) if sess else given[0])
-        if found.size == CODED.size:
-            return _beside(found.reshape(-1, *found.shape[-1:]), CODED.reshape(4, 3).T)
+        meant = CODED.reshape(4, 3).T
+        for found in sess.run(given) if sess else map(np.asarray, given):
+            if found.size == CODED.size and not np.array_equal(found, meant):
+                return _beside(found.reshape(-1, *found.shape[-1:]), meant)
     return ""
 
 

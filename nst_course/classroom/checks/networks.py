@@ -1,7 +1,6 @@
 """The checks of the functions that work on a network: a tiny one, made here, in a session of its own."""
 
 import contextlib
-import inspect
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,8 @@ from ...session import load_vgg_model
 from ...weights.network import VGGWeights
 from .formulas import formulas
 from .mistakes import HINTS as FORMULA_HINTS
-from .notebook import has_caret, seeing
-from .running import CONFIG, CheckError, Subject, is_tensor, untouched
+from .notebook import has_caret, parameters_of, seeing, takes
+from .running import CONFIG, Subject, is_tensor, untouched
 
 #: The course's layers and one more, so that 0.2 is no mean; each has a coefficient that tells it from the others.
 LAYERS = [("conv1_1", 0.1), ("conv2_1", 0.3), ("conv3_1", 0.15), ("conv4_1", 0.25), ("conv4_2", 0.05), ("conv5_1", 0.4)]
@@ -128,21 +127,9 @@ def _assign(sess, model, picture):
 
 
 def _named(fn, **values):
-    """Return those values that a function takes as arguments."""
-    try:
-        parameters = inspect.signature(fn).parameters
-    except (TypeError, ValueError):
-        return {}
-    return {name: value for name, value in values.items() if name in parameters}
-
-
-def _takes(fn, name):
-    """Say whether a function takes an argument of that name, as far as can be seen."""
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+    """Return those values that a function takes as arguments of their names."""
+    names = {p.name for p in parameters_of(fn) or ()}
+    return {name: value for name, value in values.items() if name in names}
 
 
 # --- compute_style_cost -----------------------------------------------------------------------------------------------
@@ -152,7 +139,7 @@ STYLE = Subject("compute_style_cost", "style", "J_style")
 
 def check_style(fn):
     """Check a compute_style_cost and return what is right about it, as a line."""
-    with guarded(STYLE), untouched(), _network(_WatchedSession) as (sess, model, (content, style, _)):
+    with STYLE.guarded(), untouched(), _network(_WatchedSession) as (sess, model, (content, style, _)):
         outputs = [model[name] for name, _ in LAYERS]
         coefficients = np.array([coefficient for _, coefficient in LAYERS])
         rng = np.random.RandomState(6)
@@ -224,19 +211,6 @@ def check_style(fn):
         if not np.abs(given - right).max() <= 1e-3 * np.abs(right).max():
             raise STYLE.error(expected, "another gradient", _part("gradient" if given.any() else "no-gradient"))
     return f"compute_style_cost: right, J_style = {rights[0]:.4g} on a tiny network"
-
-
-@contextlib.contextmanager
-def guarded(subject):
-    """Turn what goes wrong while a result is looked at into a CheckError."""
-    try:
-        yield
-    except CheckError:
-        raise
-    except Exception as error:
-        hint = "What the function left behind could not be looked at. Go through its steps one by one."
-        found = f"{type(error).__name__} while the result was looked at"
-        raise subject.error(subject.result, found, ("unreadable", hint)) from error
 
 
 def _layer_costs(sess, model, outputs, styles, picture, formula=None):
@@ -334,7 +308,7 @@ def _reads(fetch, variable):
 
 def check_model(fn):
     """Check a model_nn and return what is right about it, as a line."""
-    with guarded(MODEL_NN), untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
+    with MODEL_NN.guarded(), untouched(), _network(_WatchedSession) as (sess, model, (content, style, start)):
         costs = _costs(sess, model, content, style)
         # Unlike Adam's, this step is in proportion to the gradient, so that rounding stays as small as it was; and it
         # has a variable of its own, which has to be initialised.
@@ -347,7 +321,7 @@ def check_model(fn):
         # As in the course, where the style picture is the last one that was assigned.
         _assign(sess, model, style)
         sess.watch(model["input"])
-        if callable(fn) and not _takes(fn, "num_iterations"):
+        if callable(fn) and not takes(fn, "num_iterations"):
             raise MODEL_NN.error(expected, "a parameter of another name", _part("renamed"))
         given["model"] = dict(model)
         with seeing(fn, sess=sess, save_image=lambda *args, **kwargs: None, **given):
@@ -362,9 +336,9 @@ def check_model(fn):
             hint = ("shape", f"The picture keeps its shape {wanted.shape}. Look at what is returned.")
             raise MODEL_NN.error(expected, f"an array of shape {result.shape}", hint)
         near = 1e-3 * np.abs(wanted - start).max()
-        trained = [event.read for event in sess.events if train_step.name in event.names]
+        trained = sum(train_step.name in event.names for event in sess.events)
         last = next((event for event in reversed(sess.events) if event.read), None)
-        if last is not None and train_step.name in last.names and len(trained) == STEPS:
+        if last is not None and train_step.name in last.names and trained == STEPS:
             raise MODEL_NN.error(expected, "the input read in the same run as train_step", _part("same-run"))
         if not np.abs(sess.run(model["input"]) - result).max() < near and np.abs(result - wanted).max() < near:
             raise MODEL_NN.error(

@@ -68,6 +68,20 @@ def _is_foreign(names):
     return installed and not name.startswith("nst_course")
 
 
+def parameters_of(fn):
+    """Return the parameters of a callable, in their order; None where Python cannot tell them."""
+    try:
+        return list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def takes(fn, name):
+    """Say whether a callable takes an argument of that name, as far as can be told."""
+    parameters = parameters_of(fn)
+    return parameters is None or any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def mentions(fn, name):
     """Say whether a callable's code uses a name."""
     return any(name in function.__code__.co_names for function in functions_of(fn))
@@ -82,10 +96,10 @@ def has_caret(fn):
     )
 
 
-def types_in(fn, sizes):
-    """Say whether some of these numbers are written into a callable's code."""
+def has_number(fn, wanted):
+    """Say whether one of some numbers is written into a callable's code."""
     numbers = set()
     for function in functions_of(fn):
         for constant in function.__code__.co_consts:
             numbers.update(constant if isinstance(constant, tuple) else [constant])
-    return any(number == size for number in numbers for size in sizes if isinstance(number, int | float))
+    return any(isinstance(number, int | float) and number in wanted for number in numbers)

@@ -106,6 +106,18 @@ class Subject(NamedTuple):
         return result
 
     @contextlib.contextmanager
+    def guarded(self):
+        """Turn what a check itself raises, since nobody thought of such a function, into a CheckError."""
+        try:
+            yield
+        except CheckError:
+            raise
+        except Exception as error:
+            hint = "What came of the function could not be looked at. Go through its steps one by one."
+            found = f"{type(error).__name__} while the result was looked at"
+            raise self.error(self.result, found, ("unreadable", hint)) from error
+
+    @contextlib.contextmanager
     def explained(self, expected):
         """Turn an exception inside the block, an exit too, into a CheckError that names it."""
         try:

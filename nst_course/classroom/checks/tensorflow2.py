@@ -12,15 +12,15 @@ import tensorflow as tf
 from ...costs import compute_content_cost, compute_layer_style_cost, total_cost
 from .formulas import formulas
 from .networks import HINTS as NETWORK_HINTS
-from .networks import LAYERS, guarded, style_parts
-from .notebook import seeing
-from .running import Subject, is_tensor, untouched
-
-#: What the two functions are called with there.
-_OUTPUTS = {"compute_content_cost": 2, "compute_style_cost": 3}
+from .networks import LAYERS, style_parts
+from .notebook import parameters_of, seeing
+from .running import Subject, is_tensor, mode, untouched
 
 STYLE = Subject("compute_style_cost", "style", "J_style")
 STEP = Subject("train_step", "train_step", "J")
+
+#: Of the check's own optimizer: large enough for some pixels to leave 0 .. 1.
+RATE = 0.5
 
 HINTS = {
     "same-for-both": "The cost is 0 for every picture: the same activations are used for both sides. Look at what is "
@@ -37,17 +37,19 @@ HINTS = {
 
 
 def takes_outputs(name, fn):
-    """Say whether a function is of the edition for TensorFlow 2: by its arguments' names, or their number."""
-    if name not in _OUTPUTS or not callable(fn):
+    """Say whether a function is of the edition for TensorFlow 2: by its arguments' names, or how many it is given.
+
+    A third argument of a style cost is STYLE_LAYERS there; in the first edition it can only be something of the
+    student's own, with another default.
+    """
+    if name not in ("compute_content_cost", "compute_style_cost"):
         return False
-    try:
-        parameters = list(inspect.signature(fn).parameters.values())
-    except (TypeError, ValueError):
+    parameters = parameters_of(fn) or []
+    if any("output" in parameter.name for parameter in parameters):
+        return True
+    if name == "compute_content_cost" or len(parameters) != 3 or any(p.name == "sess" for p in parameters):
         return False
-    if name == "compute_style_cost" and len(parameters) > 1 and "sess" not in {p.name for p in parameters}:
-        required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        return len(required) == 3
-    return any("output" in parameter.name for parameter in parameters)
+    return parameters[2].default is inspect.Parameter.empty or isinstance(parameters[2].default, list | tuple)
 
 
 def with_lists(fn):
@@ -64,7 +66,7 @@ def with_lists(fn):
 
 def check_style_outputs(fn):
     """Check a compute_style_cost of the edition for TensorFlow 2, and return what is right about it, as a line."""
-    with guarded(STYLE), untouched():
+    with STYLE.guarded(), untouched():
         coefficients = np.array([coefficient for _, coefficient in LAYERS])
         rng, formula = np.random.RandomState(8), formulas()["compute_layer_style_cost"]
         shapes = [(1, 6, 5, 3), (1, 4, 5, 4), (1, 3, 4, 5), (1, 3, 2, 4), (1, 2, 3, 3), (1, 2, 2, 5), (1, 2, 2, 5)]
@@ -77,15 +79,15 @@ def check_style_outputs(fn):
         costs = np.array([[formula.right(pair) for pair in zip(styles[:-1], picture)] for picture in pictures])
         rights = costs @ coefficients
         expected = f"J_style = {rights[0]:.6g}"
-        if tf.executing_eagerly():
-            return _compare_style(fn, expected, styles, pictures, costs, rights, coefficients, None)
-        with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        with mode() as sess:
             return _compare_style(fn, expected, styles, pictures, costs, rights, coefficients, sess)
 
 
 def _compare_style(fn, expected, styles, pictures, costs, rights, coefficients, sess):
-    def cost(picture):
+    def cost(picture, tape=None):
         lists = [[tf.constant(a) for a in outputs] for outputs in (styles, picture)]
+        if tape is not None:
+            tape.watch(lists[1])
         with seeing(fn, STYLE_LAYERS=list(LAYERS), compute_layer_style_cost=compute_layer_style_cost):
             return lists[1], STYLE.call(expected, fn, *lists, list(LAYERS))
 
@@ -106,9 +108,7 @@ def _compare_style(fn, expected, styles, pictures, costs, rights, coefficients, 
         gradients = [None if g is None else sess.run(g) for g in gradients]
     else:
         with tf.GradientTape() as tape:
-            given = [tf.Variable(a) for a in pictures[0]]
-            with seeing(fn, STYLE_LAYERS=list(LAYERS), compute_layer_style_cost=compute_layer_style_cost):
-                result = STYLE.call(expected, fn, [tf.constant(a) for a in styles], given, list(LAYERS))
+            given, result = cost(pictures[0], tape)
         gradients = tape.gradient(result, given[:-1])
     if any(g is None or not np.any(g) for g in gradients):
         raise STYLE.error(expected, "no gradient", ("no-gradient", NETWORK_HINTS["no-gradient"]))
@@ -121,7 +121,7 @@ def check_step(fn):
     It is run on a picture of 8 x 6. Its globals `vgg_model_outputs`, `a_C`, `a_S`, `optimizer`, `STYLE_LAYERS` and the
     functions it calls are ours; a function that `tf.function` has compiled is compiled anew for that.
     """
-    with guarded(STEP), untouched():
+    with STEP.guarded(), untouched():
         rng = np.random.RandomState(9)
         kernels = [tf.constant(rng.randn(2, 2, 3, n), tf.float32) for n in (4, 3)]
 
@@ -174,7 +174,3 @@ def check_step(fn):
                 slug = "not-clipped"
             raise STEP.error(expected, f"{found}, and another picture", (slug.removeprefix("train_step-"), HINTS[slug]))
     return f"train_step: right, J = {J:.4g} on a tiny network"
-
-
-#: Of the check's own optimizer: large enough for some pixels to leave 0 .. 1.
-RATE = 0.5
