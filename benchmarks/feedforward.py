@@ -50,6 +50,7 @@ from nst_course import (
     Training,
     TransformNet,
     compute_gram_cost,
+    example_image,
     features,
     load_network,
     load_weights,
@@ -65,7 +66,6 @@ from nst_course import (
 from nst_course.feedforward.crops import Crops
 from nst_course.feedforward.transform_net import random_parameters, transform
 from nst_course.feedforward.video import paint_video
-from nst_course.weights.folders import repository_folder
 
 tf1 = tf.compat.v1
 
@@ -205,7 +205,7 @@ def times(net, image, repeat):
 def training(repeat):
     """Print the pictures per second of a training beside those of the plain loop; return whether the demand is met."""
     weights, settings = load_weights(), Training(padding="zeros")
-    style = read_image(repository_folder("images") / "brush_strokes.png")
+    style = example_image("brush_strokes")
     with tempfile.TemporaryDirectory() as folder:
         pictures = pathlib.Path(folder, "pictures")
         for i, image in enumerate(np.random.RandomState(0).randint(0, 256, (8, 480, 640, 3)).astype(np.uint8)):
@@ -242,7 +242,7 @@ def training(repeat):
 def judge():
     """Print how near the paintings of each style come to it; return whether the demands are met."""
     photographs = [data.chelsea(), data.coffee(), read_image(get_sample_data("grace_hopper.jpg", asfileobj=False))]
-    photographs.append(read_image(repository_folder("images") / "glass_pyramid.png"))
+    photographs.append(example_image("glass_pyramid"))
     test_data = os.environ.get("NST_COURSE_TEST_DATA")
     if test_data:
         photographs += [read_image(pathlib.Path(test_data, "pictures", n)) for n in ("louvre_small.jpg", "chicago.jpg")]
@@ -259,7 +259,7 @@ def judge():
 
     for name in style_names():
         net = load_network(name)
-        style = read_image(repository_folder("images") / net.settings["picture"])
+        style = example_image(net.settings["picture"])
         of_style, ratios, beside = grams(style), [], []
         for photograph in photographs:
             one_pass, optimised = (

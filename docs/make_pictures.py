@@ -14,8 +14,7 @@ import matplotlib.pyplot as plt
 from PIL import Image
 from skimage import data
 
-from nst_course import FAST, load_network, read_image, resize_image, show_pictures, stylize
-from nst_course.weights.folders import repository_folder
+from nst_course import FAST, example_image, load_network, resize_image, show_pictures, stylize
 
 HERE = pathlib.Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
@@ -33,8 +32,7 @@ FIGURES = {
 
 def strip():
     """Paint the strip."""
-    images = repository_folder("images")
-    content, style = (read_image(images / f"{name}.png") for name in ("glass_pyramid", "brush_strokes"))
+    content, style = example_image("glass_pyramid"), example_image("brush_strokes")
     cup = resize_image(data.coffee(), width=400, height=300)
     pictures = {
         "photograph": content,

@@ -5,6 +5,6 @@ collect_ignore = ["student"]
 
 
 def pytest_collectstart(collector):
-    """Leave stderr out of the comparison: the notes go there, and progress bars."""
+    """Leave out of the comparison stderr, where the notes go and progress bars, and animations, as pictures are."""
     if hasattr(collector, "skip_compare"):
-        collector.skip_compare += ("stderr",)
+        collector.skip_compare += ("stderr", "image/gif")

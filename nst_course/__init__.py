@@ -55,6 +55,7 @@ _HOMES = {
     "images": (
         "ImageError",
         "denormalize_image",
+        "example_image",
         "generate_noise_image",
         "read_image",
         "read_mask",
@@ -65,6 +66,7 @@ _HOMES = {
     "many": ("StyleFile", "apply_to_files", "dask_executor", "paint_files", "restyle_files", "stylize_files"),
     "memory": ("PictureTooLargeError", "available_memory"),
     "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
+    "notebooks": ("copy_notebooks",),
     "plots": (
         "save_gif",
         "show_contact_sheet",

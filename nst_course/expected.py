@@ -77,7 +77,7 @@ class Expected(NamedTuple):
         weights : str or path-like or VGGWeights, optional
             As `load_weights` takes them. Not used where the value holds for any.
         folder : path-like, optional
-            Where the pictures are; by default ``images/`` of the project.
+            Where the pictures are; by default ``images/`` of the project, or of the current folder.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class Expected(NamedTuple):
             return self.program()
         from .weights.find import load_weights
 
-        folder = _folder(folder)
+        folder = self._folder(folder)
         if self.missing(folder):
             return None
         weights = load_weights(weights)
@@ -104,13 +104,22 @@ class Expected(NamedTuple):
         Parameters
         ----------
         folder : path-like, optional
-            Where they should be; by default ``images/`` of the project.
+            Where they should be; by default ``images/`` of the project, or of the current folder.
 
         Returns
         -------
         list of str
         """
-        return [name for name in self.pictures if not (_folder(folder) / name).is_file()]
+        return [name for name in self.pictures if not (self._folder(folder) / name).is_file()]
+
+    def _folder(self, folder):
+        """Return the folder with the pictures; of the usual ones the first that has all, or else the project's."""
+        if folder is not None:
+            return pathlib.Path(folder)
+        from .weights.folders import picture_folders
+
+        folders = picture_folders()
+        return next((f for f in folders if not self.missing(f)), folders[0])
 
     def matches(self, measured, weights=None):
         """Say whether a measured value is equal to the expected one within the tolerance.
@@ -172,12 +181,6 @@ class Program(NamedTuple):
         from . import published
 
         return getattr(published, self.function)(weights, folder, steps, **dict(self.settings))
-
-
-def _folder(folder):
-    from .weights.folders import repository_folder
-
-    return repository_folder("images") if folder is None else pathlib.Path(folder)
 
 
 def seeded(shape, seeds):

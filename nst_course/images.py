@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from ._files import whole_file
 from .decoding import MAX_PIXELS, ImageError, count_frames, decode
+from .weights.folders import picture_folders
 from .weights.network import IMAGENET_MEAN
 
 __all__ = ["MAX_PIXELS", "ImageError"]
@@ -59,6 +60,35 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
         If the file is empty, not a picture, damaged, smaller than 2 x 2 or larger than `max_pixels`.
     """
     return decode(path, max_pixels)
+
+
+def example_image(name):
+    """Read one of the pictures that come with the project, wherever it is installed.
+
+    Parameters
+    ----------
+    name : str
+        What its file in ``images/`` is called, such as "glass_pyramid" or "brush_strokes"; the ending does not matter.
+        A picture that you have put into ``images/``, of the project or of the current folder, is found too.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_H, n_W, 3)
+        sRGB, 0 to 255.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none of this name; the error lists those there are.
+    ImageError
+        If it cannot be read.
+    """
+    folders = reversed(picture_folders())  # the project's last, so that it counts
+    paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.[jp][pn]g"))}
+    stem = name.removesuffix(".png").removesuffix(".jpg")
+    if stem not in paths:
+        raise FileNotFoundError(f"Expected one of the pictures {', '.join(sorted(paths))}; found {name!r}.")
+    return read_image(paths[stem])
 
 
 def read_first(path):

@@ -1,5 +1,6 @@
 import errno
 import functools
+import os
 import pathlib
 import subprocess
 import sys
@@ -158,9 +159,10 @@ def interrupted(run, *args, callback, **kwargs):
     return run(*args, callback=stop, **kwargs)
 
 
-def test_interrupt_keeps_the_picture(tiny, tmp_path, monkeypatch):
+def test_interrupt_keeps_the_picture(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(eager, "stylize", functools.partial(interrupted, eager.stylize))
     assert stylize(tiny, tmp_path / "out.png") == 130
+    assert f"Picture so far: {tmp_path / 'out.png'}" in capsys.readouterr().out
     assert read_image(tmp_path / "out.png").shape == (24, 32, 3)
 
 
@@ -263,6 +265,33 @@ def test_jupyterlab_opens_at_the_project_with_the_first_notebook(words, monkeypa
     assert "jupyterlab" in command and option == "--no-browser"
     root, first = root.partition("root_dir=")[2], first.partition("default_url=/lab/tree/")[2]
     assert (pathlib.Path(root) / first).is_file() and (pathlib.Path(root) / "images").is_dir()
+
+
+def test_notebooks_are_opened_in_a_copy(tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr("subprocess.call", lambda words: calls.append(words) or 0)
+    assert cli.main(["notebook", "--copy", str(tmp_path / "mine"), "--no-browser"]) == 0
+    *_, root, first, _ = calls[0]
+    assert root.endswith(str(tmp_path / "mine")) and (tmp_path / "mine" / first.partition("/lab/tree/")[2]).is_file()
+    (tmp_path / "mine" / "01_art_generation.ipynb").write_text("my own work")
+    assert cli.main(["notebook", "--copy", str(tmp_path / "mine")]) == 0
+    assert "copied: 0; left as you have them: 1" in capsys.readouterr().out
+    assert (tmp_path / "mine" / "01_art_generation.ipynb").read_text() == "my own work"
+
+
+def test_installed_from_a_wheel_the_notebooks_need_a_folder(monkeypatch, capsys):
+    monkeypatch.setattr("nst_course.weights.folders.in_checkout", lambda: False)
+    assert cli.main(["notebook"]) == 1
+    assert "notebook --copy DIR" in capsys.readouterr().err
+
+
+def test_the_shell_is_told_what_could_come_next(tmp_path):
+    line = "nst-course stylize --pre"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_SHELL": "bash"}
+    told = {"_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "out"), "_ARGCOMPLETE_SUPPRESS_SPACE": "0"}
+    command = [sys.executable, "-m", "nst_course"]
+    subprocess.run(command, env={**os.environ, **asked, **told}, check=True, capture_output=True)
+    assert (tmp_path / "out").read_text().strip() == "--preset"
 
 
 # --- as people type it ------------------------------------------------------------------------------------------------

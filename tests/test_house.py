@@ -14,7 +14,7 @@ STOREYS = (
     {"_files", "_npz", "_text", "startup", "costs", "vgg"},
     {"decoding", "memory"},
     {"weights"},
-    {"images", "keras_vgg"},
+    {"images", "keras_vgg", "notebooks"},
     {"session", "plots"},
     {"eager"},
     {"feedforward"},

@@ -25,6 +25,7 @@ from nst_course.images import (
     check_output,
     check_size,
     denormalize_image,
+    example_image,
     generate_noise_image,
     read_first,
     read_image,
@@ -879,3 +880,26 @@ def test_check_output_leaves_no_file(tmp_path):
     before = (tmp_path / "a.png").read_bytes()
     check_output(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == before and sorted(os.listdir(tmp_path)) == ["a.png", "new"]
+
+
+# --- pictures by name -------------------------------------------------------------------------------------------------
+
+
+def test_an_example_is_the_file_in_images():
+    path = pathlib.Path(__file__).parents[1] / "images" / "glass_pyramid.png"
+    for name in ("glass_pyramid", "glass_pyramid.png"):
+        np.testing.assert_array_equal(example_image(name), read_image(path))
+
+
+def test_a_picture_of_the_current_folder_is_an_example_too_but_hides_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_image("images/mine.png", NOISE)
+    save_image("images/glass_pyramid.png", NOISE)
+    np.testing.assert_array_equal(example_image("mine"), NOISE)
+    assert example_image("glass_pyramid").shape == (300, 400, 3)
+
+
+@pytest.mark.parametrize("name", ["glass_piramid", "../images/glass_pyramid", "", "make_images.py"])
+def test_an_unknown_example_names_those_there_are(name):
+    with pytest.raises(FileNotFoundError, match="brush_strokes, .*glass_pyramid"):
+        example_image(name)

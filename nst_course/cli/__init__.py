@@ -6,6 +6,8 @@ import re
 import signal
 import sys
 
+import argcomplete
+
 from .. import __version__
 from ..vgg import LayerNotFoundError
 from .classroom import add_check, add_grade, add_migrate, add_notebook
@@ -57,6 +59,7 @@ def main(argv=None):
 
 def _run(argv):
     parser = _parser()
+    argcomplete.autocomplete(parser)  # does nothing unless the shell asks what could come next
     args, rest = parser.parse_known_args(argv)
     if args.run is None:
         parser.print_help()

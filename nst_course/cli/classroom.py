@@ -9,24 +9,30 @@ from ..startup import start_tensorflow
 from .common import add_dask, count, ended_by_signals, executor
 from .terminal import say
 
-#: The notebook that JupyterLab opens with.
-FIRST = "01_art_generation.ipynb"
-
 
 def add_notebook(verb):
     """Add the verb `notebook` and its options."""
     sub = verb("notebook", _notebook, "open JupyterLab at the notebooks")
+    sub.add_argument("--copy", metavar="DIR", help="copy them into this folder first, and open them there")
     sub.add_argument("jupyter", nargs="*", metavar="OPTION", help="options for JupyterLab, such as --no-browser")
 
 
 def _notebook(args):
-    from ..weights.folders import repository_folder
+    from ..notebooks import FIRST, copy_notebooks
+    from ..weights.folders import in_checkout, repository_folder
 
-    folder = repository_folder("notebooks")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"Expected the notebooks; there are none at {folder}. Work in a clone of the project.")
-    # At the project, so that output/ and images/ can be opened too, with notebook 01 in front.
-    options = [f"--ServerApp.root_dir={folder.parent}", f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}"]
+    if args.copy:
+        root, first = pathlib.Path(args.copy).resolve(), FIRST
+        written, kept = copy_notebooks(root)
+        left = f"; left as you have them: {len(kept)}" if kept else ""
+        say(f"Notebooks copied: {len(written)}{left}. Folder: {root}")
+    elif in_checkout():
+        # At the project, so that output/ and images/ can be opened too.
+        root, first = repository_folder("notebooks").parent, f"notebooks/{FIRST}"
+        say("You work in the project's own notebooks. For a copy: nst-course notebook --copy DIR")
+    else:
+        raise ValueError("Expected a folder for your copies of the notebooks: nst-course notebook --copy DIR")
+    options = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{first}"]
     return subprocess.call([sys.executable, "-m", "jupyterlab", *options, *args.jupyter])
 
 
@@ -61,7 +67,7 @@ def _check(args):
 def print_table(rows, weights=None):
     """Print expected values beside this machine's; return 1 if one is off."""
     from ..expected import check
-    from ..weights.folders import repository_folder
+    from ..weights.folders import picture_folders
 
     status, unchecked, width = 0, {}, 14
     for row, measured, result in check(rows, weights):
@@ -76,7 +82,8 @@ def print_table(rows, weights=None):
         more = f" and {len(names) - 1} more" if names[1:] else ""
         say(f"Not checked: {names[0]}{more}. Needed: {needed}.")
     if unchecked:
-        say(f"Pictures are looked for in {repository_folder('images')}; docs/expected-values.md says what they are.")
+        places = " and ".join(str(folder.resolve()) for folder in picture_folders())
+        say(f"Pictures are looked for in {places}; docs/expected-values.md says what they are.")
     return status
 
 

@@ -127,8 +127,7 @@ def _train(args):
     from ..eager.optimizers import Adam
     from ..feedforward.checkpoint import load_network
     from ..feedforward.training import PERCEPTUAL, Training, train
-    from ..images import read_image
-    from ..weights.folders import repository_folder
+    from ..images import example_image, read_image
 
     def given(*names):
         return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -141,7 +140,7 @@ def _train(args):
         Adam(**{"learning_rate": 1e-3, **given("learning_rate")}),
         **given("steps", "batch_size", "size", "seed", "precision"),
     )
-    sample = read_image(args.sample or repository_folder("images") / "glass_pyramid.png")
+    sample = read_image(args.sample) if args.sample else example_image("glass_pyramid")
     with tqdm(total=training.steps, unit="step", desc="Training") as bar:
 
         def callback(step):

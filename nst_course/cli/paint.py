@@ -39,14 +39,13 @@ def _demo(args):
     start_tensorflow()
     from ..eager.presets import Style
     from ..expected import EXPECTED
-    from ..images import read_image, resize_image
-    from ..weights.folders import repository_folder
+    from ..images import example_image, resize_image
 
     beginning = [row for row in EXPECTED if row.name.startswith("iteration 0") and not row.missing()]
     status = print_table([row for row in EXPECTED if row.holds_for == "any"] + beginning, args.weights)
     say("Content: Chelsea the cat (a photograph from scikit-image). Style: our own brush strokes.")
     content = resize_image(data.chelsea(), width=400, height=300)
-    style = Style(read_image(repository_folder("images") / "brush_strokes.png"))
+    style = Style(example_image("brush_strokes"))
     changes = {} if args.iterations is None else {"iterations": args.iterations}
     content = resize_image(content, width=args.size)
     return _paint(args, content, [style], PRESETS[args.preset].but(**changes), seed=3) or status
@@ -141,7 +140,8 @@ def _paint(args, content, styles, preset, seed, **saved):
     if painting.timings:
         times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in painting.timings.items())
         say(f"The network computed in {painting.precision} (timed: {times}).")
-    say(f"Picture: {pathlib.Path(args.output).resolve()}")
+    name = "Picture so far" if painting.interrupted else "Picture"
+    say(f"{name}: {pathlib.Path(args.output).resolve()}")
     return 128 + signal.SIGINT if painting.interrupted else 0
 
 

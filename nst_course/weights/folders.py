@@ -47,6 +47,17 @@ def in_checkout():
     return (_PACKAGE.parent / "pyproject.toml").is_file()
 
 
+def picture_folders():
+    """Say where the project's pictures lie, and those that a user adds.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        ``images/`` of the project, then of the current folder.
+    """
+    return repository_folder("images"), pathlib.Path("images")
+
+
 def published_folders():
     """Say where published files are looked for.
 
