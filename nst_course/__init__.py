@@ -65,7 +65,9 @@ _HOMES = {
     ),
     "many": ("StyleFile", "apply_to_files", "dask_executor", "paint_files", "restyle_files", "stylize_files"),
     "memory": ("PictureTooLargeError", "available_memory"),
-    "migration": ("CellRun", "Edit", "NotebookError", "migrate", "run_notebook"),
+    "migration.edits": ("Edit", "migrate"),
+    "migration.reading": ("NotebookError",),
+    "migration.running": ("CellRun", "run_notebook"),
     "notebooks": ("copy_notebooks",),
     "plots": (
         "save_gif",

@@ -32,7 +32,7 @@ from PIL import Image
 from tensorflow.python.framework import random_seed
 
 from . import images, session
-from .migration import STAND_IN
+from .migration.running import STAND_IN
 from .weights.find import find_weights
 from .weights.folders import repository_folder
 from .weights.matconvnet import write_mat

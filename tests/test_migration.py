@@ -11,8 +11,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from nst_course import NotebookError, cli, migrate, migration, run_notebook
-from nst_course.migration import STAND_IN
+from nst_course import NotebookError, cli, migrate, run_notebook
+from nst_course.migration import reading
+from nst_course.migration.running import STAND_IN
 
 HELPER = "from nst_course.nst_utils import *"
 NAMES = "import nst_course.nst_utils"
@@ -300,10 +301,10 @@ def test_a_truncated_copy(tmp_path):
 
 def test_a_copy_that_is_too_large(tmp_path, monkeypatch):
     old = write(tmp_path / "old.ipynb", *COPY)
-    monkeypatch.setattr(migration, "MAX_BYTES", old.stat().st_size - 1)
+    monkeypatch.setattr(reading, "MAX_BYTES", old.stat().st_size - 1)
     with pytest.raises(NotebookError, match="at most"):
         migrate(old)
-    monkeypatch.setattr(migration, "MAX_BYTES", old.stat().st_size)
+    monkeypatch.setattr(reading, "MAX_BYTES", old.stat().st_size)
     migrate(old)
 
 

@@ -109,7 +109,8 @@ def add_migrate(verb):
 
 
 def _migrate(args):
-    from ..migration import migrate, run_notebook
+    from ..migration.edits import migrate
+    from ..migration.running import run_notebook
 
     new, edits = migrate(args.notebook, args.output)
     for edit in edits:
