@@ -4,8 +4,10 @@ The table below is the network, `transform` walks it, and `TransformNet` holds o
 pictures. Pictures go in as RGB, 0 to 255, with no mean subtracted.
 """
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import pathlib
 
 import numpy as np
@@ -380,13 +382,29 @@ class TransformNet:
         def paint(images):
             return _painted(parameters, images, self.padding)
 
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([paint.get_concrete_function()])
+        with _without_note("trackable_obj"):  # the path it recommends saves the network first, and notes that too
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([paint.get_concrete_function()])
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         model = converter.convert()
         with whole_file(path) as temporary:
             temporary.write_bytes(model)
+
+
+@contextlib.contextmanager
+def _without_note(word):
+    """Leave out what TensorFlow notes by absl of a word."""
+    logger = logging.getLogger("absl")
+
+    def other(record):
+        return word not in record.getMessage()
+
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 def check_paintable(size):

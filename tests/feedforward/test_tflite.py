@@ -84,3 +84,8 @@ def test_the_command(exported, tmp_path, capsys):
     assert cli.main(list(map(str, words))) == 0
     assert f"Network: {tmp_path / 'net.tflite'}, 3.5 MB" in capsys.readouterr().out
     assert (tmp_path / "net.tflite").stat().st_size == (folder / "float16.tflite").stat().st_size
+
+
+def test_a_file_is_made_without_a_word(tmp_path, caplog):
+    TransformNet(drawn()).save_tflite(tmp_path / "net.tflite")
+    assert [record.getMessage() for record in caplog.records] == []
