@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(nst_course.__file__).parent
 
 #: From the ground up. What shares a line may not import one another, but for the modules of one folder.
 STOREYS = (
-    {"_files", "_npz", "_text", "startup", "costs", "vgg"},
+    {"_files", "_kernel", "_npz", "_text", "startup", "costs", "vgg"},
     {"decoding", "memory"},
     {"weights"},
     {"images", "keras_vgg", "notebooks"},

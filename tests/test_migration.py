@@ -524,6 +524,7 @@ def test_a_kernel_that_prints_half_a_character(tmp_path):
     old = write(tmp_path / "old.ipynb", code("print('a\\ud83d')"), code("print(0.5)", "0.5"))
     new, _ = migrate(old)
     assert run_notebook(old, new)[1].again == (True,)
+    assert printed(new) == ["a\ud83d\n", "0.5\n"]
 
 
 def test_a_copy_of_the_edition_for_tensorflow_2_runs(tmp_path):

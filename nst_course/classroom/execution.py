@@ -19,6 +19,7 @@ from nbclient import NotebookClient  # noqa: E402
 from nbclient.exceptions import CellTimeoutError  # noqa: E402
 
 from .._files import whole_file  # noqa: E402
+from .._kernel import PACKER  # noqa: E402
 from .keeper import adopt_orphans, descendants, kill  # noqa: E402
 
 CELL_OUTPUT = 1_000_000  # characters a cell may leave in the notebook
@@ -94,6 +95,7 @@ def run(nb, folder, cell_seconds, limit):
             timeout=cell_seconds,
             iopub_timeout=min(cell_seconds or ANSWER, ANSWER),
             startup_timeout=START,
+            extra_arguments=[PACKER],
             interrupt_on_timeout=True,
             error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": []},
             raise_on_iopub_timeout=True,

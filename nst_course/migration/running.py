@@ -8,6 +8,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
+from .._kernel import PACKER
 from .reading import NotebookError, code_cells, read_notebook, write_notebook
 
 #: How the lines begin that say what stands in for a missing file.
@@ -94,7 +95,7 @@ def run_notebook(old, new, *, cell_seconds=CELL_SECONDS):
         error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": [too_long]},
         on_cell_executed=_keep_timeout,
         allow_errors=True,
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=ERROR", PACKER],
         resources={"metadata": {"path": str(folder)}},
         shutdown_kernel="immediate",
     )
