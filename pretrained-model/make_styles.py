@@ -26,10 +26,10 @@ from tqdm import tqdm
 from nst_course import (
     Adam,
     Training,
+    example_image,
     features,
     load_weights,
     normalized_gram_matrix,
-    read_image,
     reshape_and_normalize_image,
     resize_image,
     save_image,
@@ -111,7 +111,7 @@ def main():
     if not (work / "pictures").is_dir():
         write_pictures(work / "pictures")
     weights = load_weights()
-    sample = read_image(HERE.parent / "images" / "glass_pyramid.png")
+    sample = example_image("glass_pyramid")
 
     def run(name, picture, training, start=None):
         with tqdm(total=training.steps, desc=name, unit="step") as bar:
@@ -130,7 +130,7 @@ def main():
     start = run("first", sample, dataclasses.replace(FIRST, steps=args.steps or FIRST.steps))
     for name in args.styles or STYLES:
         picture, beta, training = STYLES[name]
-        style = read_image(HERE.parent / "images" / picture)
+        style = example_image(picture)
         objective = balanced(weights, style, work / "pictures", beta, training.size)
         training = dataclasses.replace(training, objective=objective, steps=args.steps or training.steps)
         net = run(name, style, training, start)

@@ -471,6 +471,8 @@ NUMBERS = [
 ]
 
 
+# nbclient calls it where a cell takes too long.
+@pytest.mark.filterwarnings(r"ignore:datetime\.datetime\.utcnow\(\) is deprecated:DeprecationWarning")
 def test_numbers_are_compared_by_their_digits(tmp_path):
     cells = [code(f"print({now!r})", saved + "\n") for saved, now, _ in NUMBERS]
     cells += [
