@@ -39,7 +39,6 @@ def project(tmp_path_factory, pytestconfig):
     folder = tmp_path_factory.mktemp("project")
     for name in ("notebooks", "images"):
         shutil.copytree(pytestconfig.rootpath / name, folder / name)
-    (folder / "output").mkdir()
     path = folder / "notebooks" / "01_art_generation.ipynb"
     text = path.read_text(encoding="utf-8")
     assert text.count("height, width = 300, 400") == 1 and text.count("num_iterations = 200") == 1
@@ -157,7 +156,7 @@ def test_notebook_01_runs_to_its_end_and_goes_on_after_the_stop_button(browser, 
     until(lambda: cell_with(browser, 'save_image("')["running"] == "idle")
     cells = browser.execute_script(CELLS)
     assert all(cell["count"] for cell in cells) and not [error for cell in cells for error in errors(cell)]
-    assert (project / "output" / "generated_image.jpg").stat().st_size > 1000
+    assert (project / "notebooks" / "output" / "generated_image.jpg").stat().st_size > 1000
 
     long = "num_iterations = 1000000"
     source = cell_with(browser, "num_iterations = 61")["source"]
