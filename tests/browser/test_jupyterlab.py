@@ -35,10 +35,9 @@ return {NOTEBOOK}.widgets.filter(cell => cell.model.type === 'code').map(cell =>
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, pytestconfig):
-    """Return a copy of the notebooks beside the pictures, in which notebook 01 paints small pictures."""
+    """Return a folder with a copy of the notebooks, in which notebook 01 paints small pictures."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("notebooks", "images"):
-        shutil.copytree(pytestconfig.rootpath / name, folder / name)
+    shutil.copytree(pytestconfig.rootpath / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("output"))
     path = folder / "notebooks" / "01_art_generation.ipynb"
     text = path.read_text(encoding="utf-8")
     assert text.count("height, width = 300, 400") == 1 and text.count("num_iterations = 200") == 1
