@@ -549,6 +549,8 @@ def test_an_interrupted_grading_stops_what_runs(endless):
     assert not psutil.Process().children()
 
 
+# nbclient calls it where a cell takes too long.
+@pytest.mark.filterwarnings(r"ignore:datetime\.datetime\.utcnow\(\) is deprecated:DeprecationWarning")
 def test_a_cell_that_cannot_be_interrupted_costs_no_other(tmp_path):
     stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
     nb = notebook(code("print('once')\nmade = 5"), code(stubborn), code("made + 1"))
