@@ -162,6 +162,13 @@ _EXCEPTIONS = (
         "STYLE_LAYERS, and in which order.",
     ),
     (
+        ValueError,
+        r"No gradients provided",
+        "no-gradient",
+        "No gradient reaches what the optimizer changes: the cost does not come from it. Look at whether the cost is "
+        "computed from the picture, and inside the tape.",
+    ),
+    (
         (TypeError, ValueError, tf.errors.InvalidArgumentError),
         r"dtype|type int|type float|expected to be an? \w+ tensor|Expected (?:int|float)",
         "types",
