@@ -68,8 +68,8 @@ def example_image(name):
     Parameters
     ----------
     name : str
-        What its file in ``images/`` is called, such as "glass_pyramid" or "brush_strokes"; the ending does not matter.
-        A picture that you have put into ``images/``, of the project or of the current folder, is found too.
+        What its file in ``images/`` is called, such as "glass_pyramid" or "brush_strokes", with or without its ending.
+        A PNG or JPEG that you have put into ``images/``, of the project or of the current folder, is found too.
 
     Returns
     -------
@@ -83,12 +83,13 @@ def example_image(name):
     ImageError
         If it cannot be read.
     """
-    folders = reversed(picture_folders())  # the project's last, so that it counts
-    paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.[jp][pn]g"))}
-    stem = name.removesuffix(".png").removesuffix(".jpg")
-    if stem not in paths:
-        raise FileNotFoundError(f"Expected one of the pictures {', '.join(sorted(paths))}; found {name!r}.")
-    return read_image(paths[stem])
+    paths = [path for folder in picture_folders() if folder.is_dir() for path in sorted(folder.iterdir())]
+    paths = [path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
+    found = [path for path in paths if name in (path.name, path.stem)]
+    if not found:
+        names = ", ".join(sorted({path.stem for path in paths}))
+        raise FileNotFoundError(f"Expected one of the pictures {names}; found {name!r}.")
+    return read_image(found[0])  # the project's, before a user's own
 
 
 def read_first(path):

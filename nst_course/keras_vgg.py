@@ -42,9 +42,10 @@ def keras_vgg19(include_top=False, weights="imagenet", input_shape=None):
 
     if include_top:
         raise ValueError("keras_vgg19 has no classifier. Expected include_top=False.")
-    is_file = not isinstance(weights, VGGWeights) and pathlib.Path(weights).is_file()
-    network = load_weights(weights if is_file or isinstance(weights, VGGWeights) else None)
-    if network is not weights and not is_file and weights != "imagenet":
+    usual = weights is None or isinstance(weights, str) and weights == "imagenet"
+    missing = not usual and not isinstance(weights, VGGWeights) and not pathlib.Path(weights).is_file()
+    network = load_weights(None if usual or missing else weights)
+    if missing:
         print(f"There is no {weights} here: the network that comes along is taken.")
     model = tf.keras.applications.VGG19(include_top=False, weights=None, input_shape=input_shape)
     for name, (W, bias) in network.parameters.items():

@@ -1,9 +1,13 @@
 """The notebooks that come with the project, and copies of them to work in."""
 
+import os
 import pathlib
 
 from ._files import whole_file
 from .weights.folders import repository_folder
+
+#: Which are copied; pyproject.toml names the same for a wheel.
+_OURS = ("0*.ipynb", "solutions/0*.ipynb", "student/art_generation_assignment.ipynb")
 
 #: The notebook to begin with.
 FIRST = "01_art_generation.ipynb"
@@ -36,17 +40,17 @@ def copy_notebooks(folder):
     written, kept = [], []
     for path in _notebooks(source):
         target, content = folder / path.relative_to(source), path.read_bytes()
-        if not target.exists():
+        if not os.path.lexists(target):  # a link that leads nowhere is somebody's too
             with whole_file(target) as temporary:
                 temporary.write_bytes(content)
             written.append(target)
-        elif target.read_bytes() != content:
+        elif not target.is_file() or target.read_bytes() != content:
             kept.append(target)
     return written, kept
 
 
 def _notebooks(source):
-    """List the notebooks for students: not the instructor's, not what an editor has left beside them."""
+    """List the notebooks for students: not the instructor's, not those that a user has made beside them."""
     if not (source / FIRST).is_file():
         raise FileNotFoundError(f"Expected the notebooks in {source}; there are none. Install the project again.")
-    return [path for part in (".", "solutions", "student") for path in sorted((source / part).glob("*.ipynb"))]
+    return [path for pattern in _OURS for path in sorted(source.glob(pattern))]

@@ -279,6 +279,11 @@ def test_notebooks_are_opened_in_a_copy(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "mine" / "01_art_generation.ipynb").read_text() == "my own work"
 
 
+def test_a_copy_needs_a_folder(capsys):
+    assert cli.main(["notebook", "--copy", ""]) == 1
+    assert "Expected a folder behind --copy" in capsys.readouterr().err
+
+
 def test_installed_from_a_wheel_the_notebooks_need_a_folder(monkeypatch, capsys):
     monkeypatch.setattr("nst_course.weights.folders.in_checkout", lambda: False)
     assert cli.main(["notebook"]) == 1

@@ -895,6 +895,8 @@ def test_a_picture_of_the_current_folder_is_an_example_too_but_hides_none(tmp_pa
     monkeypatch.chdir(tmp_path)
     save_image("images/mine.png", NOISE)
     save_image("images/glass_pyramid.png", NOISE)
+    save_image("images/ME.PNG", NOISE)
+    np.testing.assert_array_equal(example_image("ME"), NOISE)
     np.testing.assert_array_equal(example_image("mine"), NOISE)
     assert example_image("glass_pyramid").shape == (300, 400, 3)
 

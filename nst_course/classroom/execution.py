@@ -24,7 +24,7 @@ from .keeper import adopt_orphans, descendants, kill  # noqa: E402
 
 CELL_OUTPUT = 1_000_000  # characters a cell may leave in the notebook
 ANSWER = 30  # seconds, at most, that a kernel has to end a cell which it was told to interrupt
-START, STARTS = 60, 3  # seconds a kernel has to answer for the first time, and how many are tried
+START, STARTS = 60, 3  # seconds a kernel has to come up before another one is tried, and how many are
 
 _TOO_LONG = "the cell took more than {:.4g} s and was interrupted; c.Execute.timeout in nbgrader_config.py allows more"
 
@@ -94,7 +94,7 @@ def run(nb, folder, cell_seconds, limit):
             nb,
             timeout=cell_seconds,
             iopub_timeout=min(cell_seconds or ANSWER, ANSWER),
-            startup_timeout=START,
+            startup_timeout=START if starts + 1 < STARTS else 3600,  # the limit of the submission ends the last one
             extra_arguments=[PACKER],
             interrupt_on_timeout=True,
             error_on_timeout={"ename": "CellTimeoutError", "evalue": too_long, "traceback": []},

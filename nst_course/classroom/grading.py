@@ -310,7 +310,7 @@ def give_shares(folder, shares):
     Parameters
     ----------
     folder : str or path-like
-        Notebooks that have been run; those with shares are written anew.
+        Notebooks that have been run. They are written anew.
     shares : dict of str to float
         By the mistake's name, such as ``"layer_style/missing-4"``, the share of the cell's points.
     """
@@ -338,7 +338,9 @@ def _notebooks(folder):
 
 
 def _test_cells(notebook):
-    return [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    """List the cells that are tests; text that a person grades is none."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
 def write_functions(folder, student, assignment, restored):

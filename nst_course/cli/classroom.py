@@ -1,5 +1,6 @@
 """Learning and teaching: `notebook`, `check`, `migrate` and `grade`."""
 
+import os
 import pathlib
 import platform
 import subprocess
@@ -21,13 +22,15 @@ def _notebook(args):
     from ..notebooks import FIRST, copy_notebooks
     from ..weights.folders import in_checkout, repository_folder
 
-    if args.copy:
-        root, first = pathlib.Path(args.copy).resolve(), FIRST
+    if args.copy is not None:
+        if not args.copy:
+            raise ValueError("Expected a folder behind --copy; found nothing.")
+        root, first = pathlib.Path(args.copy).expanduser().resolve(), FIRST
         written, kept = copy_notebooks(root)
         left = f"; left as you have them: {len(kept)}" if kept else ""
         say(f"Notebooks copied: {len(written)}{left}. Folder: {root}")
     elif in_checkout():
-        # At the project, so that output/ and images/ can be opened too.
+        # At the project, so that what a run writes and images/ can be opened too.
         root, first = repository_folder("notebooks").parent, f"notebooks/{FIRST}"
         say("You work in the project's own notebooks. For a copy: nst-course notebook --copy DIR")
     else:
@@ -82,7 +85,7 @@ def print_table(rows, weights=None):
         more = f" and {len(names) - 1} more" if names[1:] else ""
         say(f"Not checked: {names[0]}{more}. Needed: {needed}.")
     if unchecked:
-        places = " and ".join(str(folder.resolve()) for folder in picture_folders())
+        places = " and ".join(dict.fromkeys(os.path.abspath(folder) for folder in picture_folders()))
         say(f"Pictures are looked for in {places}; docs/expected-values.md says what they are.")
     return status
 

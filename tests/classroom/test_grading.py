@@ -573,13 +573,14 @@ def test_a_kernel_whose_port_is_taken_costs_no_points(port, tmp_path, monkeypatc
         made.append(manager)
         return manager
 
-    monkeypatch.setattr(execution, "START", 5)
+    before = set(psutil.Process().children())
+    monkeypatch.setattr(execution, "START", 15)
     monkeypatch.setattr(execution.BoundedClient, "create_kernel_manager", create)
     nb = notebook(code("1 + 1"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         execution.run(nb, tmp_path, 20, types.SimpleNamespace(reason=None))
     assert nb.cells[0].outputs[0].data["text/plain"] == "2" and len(made) == 2
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_kernel_that_never_comes_up_is_an_error(tmp_path, monkeypatch):
@@ -610,6 +611,12 @@ def test_the_settings_of_the_teacher_do_not_reach_a_submission(tmp_path, monkeyp
         monkeypatch.setenv(name, "1")
     environment = submission._environment(tmp_path, "token", 1)
     assert not set(names) & set(environment) and environment["PATH"] == os.environ["PATH"]
+
+
+def test_text_that_a_person_grades_is_no_test(tmp_path):
+    essay = nbformat.v4.new_markdown_cell("Why?", metadata=TESTS[0].metadata)
+    nbformat.write(notebook(code("1", "one", 1), essay), tmp_path / "a.ipynb")
+    assert grading.tests_passed(tmp_path) == (("one", True),)
 
 
 def handed_in(generated, root, **notebooks):

@@ -44,7 +44,7 @@ def takes_outputs(name, fn):
     """
     if name not in ("compute_content_cost", "compute_style_cost"):
         return False
-    parameters = parameters_of(fn) or []
+    parameters = [p for p in parameters_of(fn) or [] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any("output" in parameter.name for parameter in parameters):
         return True
     if name == "compute_content_cost" or len(parameters) != 3 or any(p.name == "sess" for p in parameters):
