@@ -24,7 +24,7 @@ def test_no_cell_reaches_out_of_the_folder_and_the_first_installs_what_is_missin
 
 
 def test_copies_are_all_notebooks_but_the_instructors(tmp_path):
-    """His has the hidden tests in it."""
+    """That one has the hidden tests in it."""
     written, kept = copy_notebooks(tmp_path / "new")
     names = {path.relative_to(tmp_path / "new").as_posix() for path in written}
     there = {path.relative_to(ROOT / "notebooks").as_posix() for path in NOTEBOOKS}
@@ -37,9 +37,12 @@ def test_a_copy_is_never_written_over(tmp_path):
     first, second, *others = copy_notebooks(tmp_path)[0]
     first.write_text("work of an evening")
     second.unlink()
+    link, *others = others
+    link.unlink()
+    link.symlink_to("a disk that is not there now")
     written, kept = copy_notebooks(tmp_path)
-    assert written == [second] and kept == [first] and first.read_text() == "work of an evening"
-    assert all(path.is_file() for path in others)
+    assert written == [second] and kept == [first, link] and first.read_text() == "work of an evening"
+    assert link.is_symlink() and all(path.is_file() for path in others)
 
 
 def test_an_installation_without_notebooks(tmp_path, monkeypatch):
